@@ -1,0 +1,20 @@
+# troupe_module(NAME SOURCES … [DEPS …] [PRIVATE …]): a static library `troupe_NAME`, one to a module.
+function(troupe_module name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PRIVATE" ${ARGN})
+  add_library(troupe_${name} STATIC ${arg_SOURCES})
+  target_include_directories(troupe_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(troupe_${name} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE})
+endfunction()
+
+# troupe_test(NAME SOURCES … DEPS … [LABELS …] [TIMEOUT seconds]): a gtest program; ctest runs it as one test.
+function(troupe_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()
