@@ -12,6 +12,9 @@ namespace troupe {
 
 /// What went wrong, for a program (`code`, stable) and for a person (`message`: what happened, to whom, what to do).
 struct failure {
+  failure() = default;
+  failure(std::string code_, std::string message_) : code(std::move(code_)), message(std::move(message_)) {}
+
   std::string code;
   std::string message;
 
@@ -25,6 +28,6 @@ struct failure {
 template <class T>
 using result = boost::system::result<T, failure>;
 
-inline failure fail(std::string code, std::string message) { return {std::move(code), std::move(message)}; }
+inline failure fail(std::string code, std::string message) { return failure{std::move(code), std::move(message)}; }
 
 } // namespace troupe

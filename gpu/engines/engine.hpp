@@ -72,6 +72,9 @@ enum class fault {
 };
 
 struct stage_failure {
+  stage_failure() = default;
+  stage_failure(fault kind_, std::string message_) : kind(kind_), message(std::move(message_)) {}
+
   fault kind = fault::unknown;
   std::string message; // for the job's owner: no paths, no internals
 };
