@@ -1,0 +1,67 @@
+#pragma once
+
+// The head's end of the node protocol: a ROUTER socket with CURVE on a thread of its own, the list of allowed keys (ZAP),
+// and artifact transfers on another thread. What nodes say to actors comes out of `on_message`; the rest stays here.
+
+#include "gpu/wire/messages.hpp"
+#include "storage/blobs.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe::link {
+
+/// A CURVE key pair, Z85 text (40 characters each), as of zmq_curve_keypair(3).
+struct key_pair {
+  std::string public_key, secret_key;
+};
+key_pair make_key_pair();
+/// Reads a pair from a file, making it (mode 0600, synced) where there is none. Errors: `io`, `malformed`.
+result<key_pair> load_or_make_key_pair(const std::string& path);
+
+/// A live connection of an authenticated node. Authority comes from `public_key` (the socket's User-Id), never from the
+/// routing id, which the client may pick.
+struct peer {
+  std::string connection; // opaque; valid until it is closed
+  std::string public_key;
+};
+
+struct head_link_options {
+  std::vector<std::string> endpoints; // "tcp://127.0.0.1:7707", "ipc:///…/node.sock"
+  key_pair keys;
+  std::size_t outbox_max = 100'000; // frames waiting to be sent, over all peers
+};
+
+struct link_counters {
+  std::uint64_t frames_in = 0, frames_out = 0, malformed = 0, denied = 0, undeliverable = 0;
+};
+
+struct head_link_handler {
+  /// A key is allowed to talk. Asked on the ZAP thread, at each handshake.
+  std::function<bool(const std::string& public_key)> allowed;
+  /// hello, node_heartbeat, progress, preview, finished, failed, goodbye. On the link's thread: must not block.
+  std::function<void(const peer&, wire::from_node&&)> on_message;
+  /// The peer sent a malformed frame, or cannot be reached any more: it is closed and will not be heard again until it
+  /// dials anew. On the link's thread.
+  std::function<void(const peer&, const std::string& reason)> on_closed;
+};
+
+class head_link {
+public:
+  /// Errors: `address_in_use`, `link` with the reason.
+  static result<std::unique_ptr<head_link>> open(const head_link_options& options, storage::blob_store& blobs,
+                                                 head_link_handler handler);
+  virtual ~head_link() = default;
+  /// From any thread; never blocks. False when the outbox is full.
+  virtual bool send(const std::string& connection, wire::to_node message) = 0;
+  /// Stops hearing a peer, telling it why.
+  virtual void close(const std::string& connection, const std::string& reason) = 0;
+  /// Where it listens, ports filled in.
+  virtual std::vector<std::string> endpoints() const = 0;
+  virtual link_counters counters() const = 0;
+};
+
+} // namespace troupe::link

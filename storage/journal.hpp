@@ -1,0 +1,110 @@
+#pragma once
+
+// The journal: the one writer of everything durable. Actors hand it batches; one thread gathers what has come, writes it
+// as one RocksDB batch with one sync, and then tells each. Behind this interface a replicated log can stand one day:
+// append in order with a sequence check, replay, follow.
+
+#include "common/ids.hpp"
+#include "common/result.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe::storage {
+
+/// The tables; each is a key prefix of one column family. Keys and values are described in storage/README.md.
+enum class table : std::uint8_t {
+  meta = 1,        // schema version, sequences, epochs
+  usernames = 2,   // lower-case user name → account
+  emails = 3,      // lower-case address → account
+  accounts = 4,    // account → summary for views
+  api_keys = 5,    // keyed hash → account, key id
+  sessions = 6,    // keyed hash → account, expiry
+  jobs = 7,        // job → summary for views
+  account_jobs = 8, // account / generation number → job
+  open_jobs = 9,   // job → account: what a start must take up again
+  files = 10,      // account / file name → artifact
+  blob_uses = 11,  // sha256 / account / file name → empty: why a blob is kept
+  definitions = 12, // content hash → workflow definition
+  nodes = 13,      // node → public key, name, revoked
+};
+
+/// A row that becomes durable in the same instant as the batch it is in.
+struct row {
+  table in = table::meta;
+  std::string key;
+  std::optional<std::string> value; // none: the row is deleted
+  bool only_if_absent = false;      // the batch is refused with `exists` when the row is there
+};
+
+/// Events of one persistent actor, in order. `first_seq` counts from 1 and must follow what is written: a second
+/// activation of the same actor can never write.
+struct append {
+  std::string actor; // kind/id
+  std::uint64_t first_seq = 1;
+  std::vector<std::string> events; // packed, see common/json.hpp
+};
+
+/// An event of an account's own log, which SSE, webhooks and status read. Ids are dense from 1 for each account, and
+/// checked like an actor's.
+struct feed_append {
+  account_id account;
+  std::uint64_t first_id = 1;
+  std::vector<std::string> entries;
+};
+
+/// State of an actor after `seq` events, so that replay starts there.
+struct snapshot {
+  std::string actor;
+  std::uint64_t seq = 0;
+  std::string state;
+};
+
+/// All of it, or nothing.
+struct batch {
+  std::vector<append> appends;
+  std::vector<feed_append> feeds;
+  std::vector<row> rows;
+  std::vector<snapshot> snapshots;
+};
+
+/// `ok`: on disk. `exists`: an only_if_absent row was there. `conflict`: a sequence did not follow. `full`: the queue of
+/// the journal is full, or the disk: try later. `failed`: the disk failed; nothing was written.
+enum class commit_status : std::uint8_t { ok, exists, conflict, full, failed };
+const char* to_string(commit_status status);
+
+/// What an activation starts from.
+struct replayed {
+  std::optional<snapshot> from;
+  std::vector<std::string> events; // after the snapshot, in order
+  std::uint64_t last_seq = 0;      // 0: the actor has never been
+};
+
+struct journal_counters {
+  std::uint64_t batches = 0, syncs = 0, events = 0, refused = 0;
+};
+
+class journal {
+public:
+  using done = std::function<void(commit_status)>;
+  virtual ~journal() = default;
+
+  /// Queues a batch; `then` is called exactly once, on the journal's thread, in the order of commits. It must not block.
+  /// Batches are written in the order in which commit() was called. May be called from any thread; never blocks on disk.
+  virtual void commit(batch what, done then) = 0;
+  /// Reads an actor back. Blocks on disk: not for a scheduled actor. Errors: `corrupt`, `newer`.
+  virtual result<replayed> replay(const std::string& actor) const = 0;
+  /// Events of an actor with their sequence numbers, newest first when `newest_first`, at most `count`, beginning with
+  /// sequence `from` (0: the end it starts from).
+  virtual result<std::vector<std::pair<std::uint64_t, std::string>>> events(const std::string& actor, std::uint64_t from,
+                                                                           std::size_t count, bool newest_first) const = 0;
+  /// Called on the journal's thread after each synced batch that has feeds, once for each account in it. Set before use.
+  virtual void on_feed(std::function<void(const account_id&, std::uint64_t last_id)> follow) = 0;
+  virtual journal_counters counters() const = 0;
+};
+
+} // namespace troupe::storage
