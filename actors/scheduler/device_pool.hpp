@@ -17,9 +17,9 @@ struct warm_model {
   std::uint32_t vram_mib = 0;
 };
 
-/// A recent failure, by number of its job and model.
+/// A recent failure: a hash of its job's id, and its model's number.
 struct device_failure {
-  index job = none;
+  std::size_t job = 0;
   index model = none;
 };
 
@@ -46,11 +46,14 @@ struct device_record {
   std::vector<index> running;   // stages
   index reserved_for = none;    // bucket
   std::uint64_t done = 0;
-  bool has_room = false; // it is in the index, under `room`
+  std::uint32_t slots_counted = 0; // in its class's slots_up
+  bool has_room = false;           // it is in the index, under `room`
   room_key room;
 
   std::uint32_t slots_free() const { return slots > slots_used ? slots - slots_used : 0; }
   std::uint32_t vram_free() const { return vram_mib > vram_used ? vram_mib - vram_used : 0; }
+  /// "lost", "quarantined", "draining" or "up".
+  const char* state() const { return !up ? "lost" : quarantined ? "quarantined" : draining ? "draining" : "up"; }
   bool takes_work() const { return up && !draining && !quarantined; }
   bool fits(std::uint32_t vram) const { return slots_free() > 0 && vram_free() >= vram; }
 };
@@ -62,6 +65,7 @@ struct device_class {
   std::vector<index> devices; // up or down
   std::vector<index> buckets; // with waiting stages that it can serve
   std::set<room_key> room;
+  std::uint32_t reservations = 0;
   virtual_time clock = 0;     // the highest virtual time at which a stage was started here
   std::uint32_t slots_up = 0; // of devices that take work
   bool offers(index kind) const;
@@ -84,7 +88,9 @@ public:
   /// What the device is from now on. `kinds` sorted and without repeats.
   void describe(index device, const std::string& node, index type, std::vector<index> kinds, std::uint32_t slots,
                 std::uint32_t vram_mib);
-  /// Drops a record that is down and empty and not quarantined.
+  /// It takes no work and has nothing warm any more.
+  void go_down(index device);
+  /// Drops a record that is down and empty, unless it is quarantined or drained: that must outlive a reconnect.
   void forget_if_empty(index device);
   /// Brings the index up to date with the record. Call after each change of a device.
   void refresh(index device);

@@ -71,7 +71,9 @@ struct bucket_record {
   index oldest = none, newest = none; // entries in the heap, by `since`
   std::uint32_t waiting = 0;
   std::uint64_t weights = 0; // of accounts with an entry, parked ones too
-  index reserved = none;     // a device held free for it
+  std::uint32_t running = 0;
+  virtual_time clock = 0; // the highest start it was served at
+  index reserved = none;  // a device held free for it
 };
 
 class fair_queue {
@@ -88,9 +90,8 @@ public:
   void started(index account) { ++accounts_[account].running; }
   bool ended(index account, timestamp now);
   bool at_cap(index account) const { return accounts_[account].running >= cap_; }
-  /// Advances the account's virtual time by `amount`, or takes it back where it is negative. `bucket`: where the stage
-  /// came from.
-  void charge(index account, index bucket, virtual_time amount);
+  /// Corrects what an account was charged for a stage of `bucket`: more, or back where `amount` is negative.
+  void correct(index account, index bucket, virtual_time amount);
   /// Forgets accounts that have been idle since before `before`; looks at a thousand at most.
   void forget_idle(timestamp before);
 
@@ -114,8 +115,8 @@ public:
   const entry_record& entry_at(index entry) const { return entries_[entry]; }
   index entry_of(index stage) const { return links_[stage].entry; }
   index find_entry(index account, index bucket) const { return by_account_.find(flat_index::key(account, bucket)); }
-  /// The account was served from this entry at `now`, with key `start`, and is charged `amount`.
-  void served(index entry, virtual_time start, virtual_time amount, virtual_time clock, timestamp now);
+  /// The first stage of the entry starts at `now`: it leaves the line and its account is charged `amount`.
+  void serve(index entry, virtual_time amount, timestamp now);
   /// Brings parked entries of an account that is under its cap back, and appends their buckets.
   void unpark(index account, timestamp now, std::vector<index>& buckets);
   /// How many stages of the same account and bucket go first.
@@ -133,15 +134,15 @@ private:
   };
 
   index join(index account, index bucket, virtual_time clock, timestamp now);
-  void leave(index entry, timestamp now);
+  void leave(index entry);
   void insert_in_heap(index entry, timestamp now);
   void take_from_heap(index entry);
   void sift_up(bucket_record& bucket, std::size_t at);
   void sift_down(bucket_record& bucket, std::size_t at);
   void set(bucket_record& bucket, std::size_t at, heap_node node);
-  void append_aged(entry_record& entry, index at, timestamp now);
-  void unlink_aged(entry_record& entry);
-  void lower_keys(index account);
+  void append_aged(index entry, timestamp now);
+  void unlink_aged(index entry);
+  void mend(index entry);
 
   std::uint32_t cap_;
   virtual_time debt_max_;

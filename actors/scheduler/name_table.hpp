@@ -50,11 +50,11 @@ public:
   std::size_t size() const { return numbers_.size(); }
 
 private:
-  struct record {
+  struct named {
     std::string name;
     std::uint32_t holders = 0;
   };
-  std::deque<record> records_; // does not move its names: the map's keys look into them
+  std::deque<named> records_; // does not move its names: the map's keys look into them
   std::vector<index> free_;
   std::unordered_map<std::string_view, index> numbers_;
 };

@@ -37,11 +37,11 @@ private:
           (std::uint64_t{k.kind} * 0x9e3779b97f4a7c15ULL + k.model) * 0xff51afd7ed558ccdULL + k.device_type);
     }
   };
-  struct average {
+  struct running_mean {
     double mean_ms = 0;
     int samples = 0;
   };
-  std::unordered_map<key, average, hash> averages_;
+  std::unordered_map<key, running_mean, hash> averages_;
 };
 
 } // namespace troupe::scheduling

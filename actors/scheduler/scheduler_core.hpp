@@ -86,11 +86,11 @@ private:
     index device = none;               // where it runs; none: it waits
     std::uint8_t losses = 0;
     bool withdrawn = false;
-    bool lost = false; // waits, but its last attempt may still report
+    bool reattached = false; // it ran already when it was heard of
+    bool lost = false;       // waits, but its last attempt may still report
     std::uint64_t attempt = 0;
     timestamp since = 0;      // queued or started
     virtual_time charged = 0; // to the account when it was started
-    std::uint32_t charged_ms = 0;
   };
 
   void on(const device_up& e);
@@ -110,15 +110,16 @@ private:
   void enqueue(index stage, bool front);
   void unqueue(index stage);
   stage_ref ref_of(const stage_record& stage) const;
+  bool sensible(const stage_request& request) const;
   bool refuse(const stage_request& request);
-  void note_near(index stage, const stage_request& request);
+  std::int64_t retry_after() const;
+  static index number_of(name_table& table, const std::string& name);
 
   // placement
   index open_bucket(requirement wanted);
   void close_bucket_if_empty(index bucket);
   void offer(index device);
   void place(index bucket);
-  void wake(index account);
   index choose_entry(const device_record& device);
   index choose_aged(const device_record& device);
   bool may_run(const device_record& device, index bucket) const;
@@ -131,15 +132,22 @@ private:
   virtual_time charge_for(const stage_record& stage, const device_record& device, std::uint32_t run_ms) const;
 
   // faults
-  void hold_against(device_record& device, index device_index, const stage_record& stage);
+  void hold_against(index device, const stage_record& stage);
   void lose(index device);
   void end_reservation(index device);
   void reserve_for_starving();
+  index could_reserve(index bucket) const;
   void settle(index stage, const stage_ended& e);
+  void charge_late(const stage_record& stage, const stage_ended& e);
+
+  std::vector<index> classes_for(index bucket) const;
+  json inspect_device(const device_record& device) const;
+  json inspect_bucket(const bucket_record& bucket) const;
 
   void check_stages() const;
   void check_devices() const;
   void check_nothing_startable_waits() const;
+  bool someone_may_start(index bucket) const;
 
   limits limits_;
   std::uint64_t attempts_ = 0; // the last one given
@@ -149,9 +157,15 @@ private:
   std::size_t waiting_ = 0;
   std::size_t running_ = 0;
 
+  std::int64_t last_end_ = 0;
+  double between_ends_ms_ = 1000; // mean, over the last fifty or so
+  std::vector<index> offered_;    // devices to fill before the event is done
+  std::vector<index> woken_;      // buckets to place from
+
   name_table jobs_;
   name_table kinds_;
   name_table models_;
+  name_table types_;
   slab<stage_record> stages_;
   flat_index by_ref_;                                    // job << 32 | stage → stage
   std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
