@@ -1,6 +1,7 @@
 #pragma once
 
-// A workflow as its author wrote it, checked and ready to expand. Immutable and shared: a run keeps what it started with.
+// A workflow as its author wrote it, checked and ready to expand. Immutable and shared: a run keeps what it started
+// with.
 
 #include "common/catalog/tiers.hpp"
 #include "workflows/expression.hpp"
@@ -58,8 +59,8 @@ struct stage_definition {
   std::optional<catalog::tier> min_tier;
 };
 
-/// A file that the job leaves its owner. In the pattern {job} is the job's id and {n…} the instance's number from 1, with
-/// at least as many digits as there are n.
+/// A file that the job leaves its owner. In the pattern {job} is the job's id and {n…} the instance's number from 1,
+/// with at least as many digits as there are n.
 struct result_definition {
   std::string name;
   port_reference from;

@@ -1,7 +1,7 @@
 #pragma once
 
-// The values that a definition writes down: literals, references ("$inputs.prompt") and very little arithmetic. There is
-// no loop and no text work on purpose: what a workflow does must be readable, and its cost known before it runs.
+// The values that a definition writes down: literals, references ("$inputs.prompt") and very little arithmetic. There
+// is no loop and no text work on purpose: what a workflow does must be readable, and its cost known before it runs.
 //
 //   "$inputs.NAME"          an input; "$inputs.NAME.FIELD" a default of the model that a video_model input names
 //   "$item", "$item.FIELD"  what this instance of a fanned-out stage is for
@@ -27,7 +27,6 @@ inline constexpr std::size_t expression_depth_max = 8;
 /// What a reference can see.
 struct scope {
   const json* inputs = nullptr;
-  const std::vector<std::pair<std::string, value_rule>>* input_rules = nullptr;
   const json* item = nullptr;   // null: not fanned out
   const json* params = nullptr; // null: not in a price
   std::size_t index = 0;
@@ -47,16 +46,18 @@ public:
   /// Errors: `invalid_expression`.
   static result<expression> parse(const json& text);
 
-  /// The value, null where a reference leads to an optional input that was left out. Errors: `invalid_input` (a division
-  /// by zero, a number out of range).
+  /// The value, null where a reference leads to an optional input that was left out. Errors: `invalid_input` (a
+  /// division by zero, a number out of range).
   result<json> evaluate(const scope& in) const;
 
   /// The type it will have. Errors: `unknown_reference`, `wrong_type`; the message names the reference.
   result<value_type> type(const type_scope& in) const;
 
-  /// True when it refers to nothing, so that its value is known at once.
-  bool is_literal() const;
-  /// The value, when is_literal() and no arithmetic is in it.
+  /// True when a reference in it leads to something that may be left out and has no default.
+  bool may_be_absent(const type_scope& in) const;
+  /// True when it is a reference and nothing else.
+  bool is_reference() const;
+  /// The value when it is written out; null for references and arithmetic.
   const json* literal() const;
 
 private:

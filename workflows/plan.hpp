@@ -1,7 +1,7 @@
 #pragma once
 
-// One run, known completely before it starts: every stage instance with its parameters, its files' origins and its price.
-// A plan is self-contained, so a job that stores it does not depend on the definition any more.
+// One run, known completely before it starts: every stage instance with its parameters, its files' origins and its
+// price. A plan is self-contained, so a job that stores it does not depend on the definition any more.
 
 #include "common/catalog/tiers.hpp"
 #include "common/money.hpp"
@@ -57,7 +57,7 @@ struct plan {
 
   std::string workflow;
   std::uint32_t version = 1;
-  std::string hash; // of the definition
+  std::string hash;                   // of the definition
   std::vector<stage_instance> stages; // each after all it needs
   std::vector<planned_result> results;
   catalog::tier min_tier = catalog::tier::free; // of the workflow and all its stages

@@ -6,12 +6,14 @@
 // Promises:
 //   1. A stage is ready, backing off or running only when all it depends on has succeeded.
 //   2. No lost wake-up: while the run goes on, a stage is waiting only if something it depends on has not succeeded.
-//   3. The run has ended exactly when no stage is waiting, ready, backing off or running: succeeded when all are, failed
+//   3. The run has ended exactly when no stage is waiting, ready, backing off or running: succeeded when all are,
+//   failed
 //      when one has failed and the rest has ended, cancelled when none has failed.
 //   4. A report for an attempt that has ended, or that a newer one has replaced, changes nothing.
 //   5. A stage is never tried more often than its policy allows, lost nodes aside, of which there is a limit too.
 //   6. Only a stage that has succeeded has outputs, and then all that its dependents and the results need.
-//   7. Money: each stage is captured at most once, at its first success; when the run has ended, each was either captured
+//   7. Money: each stage is captured at most once, at its first success; when the run has ended, each was either
+//   captured
 //      or released, never both.
 //   8. After the end only `rerun` changes anything.
 
@@ -47,15 +49,23 @@ json to_json(const artifact& what);
 /// Errors: `corrupt`.
 result<artifact> artifact_from_json(const json& in);
 
-// -- what can happen ---------------------------------------------------------------------------------------------------
+// -- what can happen
+// ---------------------------------------------------------------------------------------------------
 
 /// The run may begin: its price is held.
 struct started {};
-/// An attempt runs on a device. Attempt numbers of a stage rise, also across restarts. Need not be told: a success of an
-/// attempt that is not known yet counts.
-struct stage_started { std::uint32_t index = 0; std::uint64_t attempt = 0; };
+/// An attempt runs on a device. Attempt numbers of a stage rise, also across restarts. Need not be told: a success of
+/// an attempt that is not known yet counts.
+struct stage_started {
+  std::uint32_t index = 0;
+  std::uint64_t attempt = 0;
+};
 /// Ask missing_output() first: a success that lacks a file that is needed does not fit.
-struct stage_succeeded { std::uint32_t index = 0; std::uint64_t attempt = 0; std::vector<artifact> outputs; };
+struct stage_succeeded {
+  std::uint32_t index = 0;
+  std::uint64_t attempt = 0;
+  std::vector<artifact> outputs;
+};
 /// `at` in milliseconds since 1970: what a wait for the next attempt counts from.
 struct stage_failed {
   std::uint32_t index = 0;
@@ -66,9 +76,13 @@ struct stage_failed {
 };
 struct cancel_asked {};
 /// A file of a finished stage is gone or corrupt: the stage is to be made again (it was paid already).
-struct artifact_lost { std::uint32_t index = 0; };
+struct artifact_lost {
+  std::uint32_t index = 0;
+};
 /// As artifact_lost, for a run that has succeeded: the run goes on until the stage has been made again.
-struct rerun { std::uint32_t index = 0; };
+struct rerun {
+  std::uint32_t index = 0;
+};
 
 using event = std::variant<started, stage_started, stage_succeeded, stage_failed, cancel_asked, artifact_lost, rerun>;
 
@@ -76,7 +90,8 @@ json to_json(const event& what);
 /// Errors: `corrupt`.
 result<event> event_from_json(const json& in);
 
-// -- what follows ------------------------------------------------------------------------------------------------------
+// -- what follows
+// ------------------------------------------------------------------------------------------------------
 
 struct effects {
   bool changed = false;                // false: the event no longer fits; nothing else is set
@@ -95,9 +110,9 @@ std::string_view name_of(phase now);
 /// How one stage stands.
 struct stage_status {
   stage_state state = stage_state::waiting;
-  std::uint64_t attempt = 0; // the newest known
-  std::uint64_t ended = 0;   // the newest that has ended: what is at or below it is stale
-  std::uint32_t failures = 0;  // attempts that count against the policy
+  std::uint64_t attempt = 0;  // the newest known
+  std::uint64_t ended = 0;    // the newest that has ended: what is at or below it is stale
+  std::uint32_t failures = 0; // attempts that count against the policy
   std::uint32_t lost_nodes = 0;
   std::uint32_t lost_artifacts = 0;
   std::int64_t due = 0; // backing off: until when

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a value may be: the same words for a workflow's inputs and for a stage kind's parameters, so that both are checked
-// by one piece of code and both are documented as JSON Schema.
+// What a value may be: the same words for a workflow's inputs and for a stage kind's parameters, so that both are
+// checked by one piece of code and both are documented as JSON Schema.
 
 #include "common/json.hpp"
 #include "common/result.hpp"
@@ -47,16 +47,17 @@ struct value_rule {
   json fallback;
   std::optional<double> min, max; // numbers, both included
   std::int64_t multiple_of = 1;   // integers
-  std::size_t min_length = 0;     // strings: Unicode code points; lists: items. With 1 or more, white space alone is empty
+  std::size_t min_length = 0; // strings: Unicode code points; lists: items. With 1 or more, white space alone is empty
   std::size_t max_length = 2'000;
   std::vector<std::string> choices;                       // choice
   std::vector<std::pair<std::string, value_rule>> fields; // object, in order
   std::vector<value_rule> items;                          // list: exactly one
 };
 
-/// Checks a value and fills in what was left out inside it. `field` is how messages call it ("shots[1].prompt"). Strings
-/// must be UTF-8 without control characters but tab and line ends; numbers finite; an integer may be written 41.0. Unknown
-/// fields of an object are left out. Errors: `invalid_input`, the message beginning with the field.
+/// Checks a value and fills in what was left out inside it. `field` is how messages call it ("shots[1].prompt").
+/// Strings must be UTF-8 without control characters but tab and line ends; numbers finite; an integer may be
+/// written 41.0. Unknown fields of an object are left out. Errors: `invalid_input`, the message beginning with the
+/// field.
 result<json> check_value(const value_rule& rule, const json& value, const std::string& field);
 
 /// As check_value, for each of several named values of one object (inputs, parameters). `prefix` goes before the names.
