@@ -52,10 +52,10 @@ struct video_options {
   int width = 0;  // even
   int height = 0; // even
   rational frame_rate;
-  int crf = 20;               // x264's constant rate factor, 0 … 51
+  int crf = 20; // x264's constant rate factor, 0 … 51
   std::string preset = "veryfast";
-  unsigned threads = 1;       // the same input, options and threads give the same bytes
-  std::string watermark;      // drawn in the lower right corner when not empty
+  unsigned threads = 1;                  // the same input, options and threads give the same bytes
+  std::string watermark;                 // drawn in the lower right corner when not empty
   std::filesystem::path copy_audio_from; // when set, that file's audio stream is copied in
 };
 
