@@ -40,7 +40,9 @@ packet_ptr make_packet() {
 failure error(const std::string& what, int averror) {
   char text[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(averror, text, sizeof text);
-  return fail("media", what + ": " + text);
+  const bool machine = averror == AVERROR(ENOMEM) || averror == AVERROR(ENOSPC) || averror == AVERROR(EIO) ||
+                       averror == AVERROR(EDQUOT) || averror == AVERROR(EMFILE) || averror == AVERROR(EROFS);
+  return fail(machine ? "machine" : "media", what + ": " + text);
 }
 
 result<input_ptr> open_input(const std::filesystem::path& path) {

@@ -63,7 +63,7 @@ void quieten();
 frame_ptr make_frame();
 packet_ptr make_packet();
 
-/// "<what>: <what FFmpeg says>" under the code `media`.
+/// "<what>: <what FFmpeg says>" under the code `media`, or `machine` when the disk or the memory failed.
 failure error(const std::string& what, int averror);
 
 /// Opens a local media file. Only self-contained formats are recognised: a playlist or a concat script among the

@@ -106,7 +106,10 @@ result<void> filter_graph::configure(const std::string& description) {
   AVFilterInOut* inputs = nullptr;
   for (const auto& sink : sinks_)
     inputs = link_end(sink.label, sink.filter, inputs);
-  int done = avfilter_graph_parse_ptr(graph_.get(), description.c_str(), &inputs, &outputs, nullptr);
+  std::string chains = description;
+  while (chains.ends_with(';')) // the parser takes it for the start of another chain
+    chains.pop_back();
+  int done = avfilter_graph_parse_ptr(graph_.get(), chains.c_str(), &inputs, &outputs, nullptr);
   avfilter_inout_free(&inputs);
   avfilter_inout_free(&outputs);
   if (done >= 0)

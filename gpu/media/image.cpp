@@ -90,7 +90,7 @@ result<void> write_png(const std::filesystem::path& path, const frame& picture) 
   out.write(bytes->data(), static_cast<std::streamsize>(bytes->size()));
   out.close();
   if (!out)
-    return fail("media", "the picture file cannot be written");
+    return fail("machine", "the picture file cannot be written");
   return {};
 }
 

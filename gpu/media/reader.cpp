@@ -31,8 +31,12 @@ result<video_info> describe(const AVFormatContext& input, const AVStream& stream
   info.frames = stream.nb_frames > 0
                     ? stream.nb_frames
                     : static_cast<std::int64_t>(std::llround(info.duration_s * info.frame_rate.value()));
-  for (unsigned i = 0; i < input.nb_streams; ++i)
-    info.has_audio = info.has_audio || input.streams[i]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+  info.codec = avcodec_get_name(stream.codecpar->codec_id);
+  for (unsigned i = 0; i < input.nb_streams && !info.has_audio; ++i)
+    if (input.streams[i]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO) {
+      info.has_audio = true;
+      info.audio_codec = avcodec_get_name(input.streams[i]->codecpar->codec_id);
+    }
   return info;
 }
 

@@ -85,6 +85,27 @@ std::string wav_header(std::uint32_t sample_rate, std::uint32_t bytes) {
 
 } // namespace
 
+result<double> sound_duration(const std::filesystem::path& path) {
+  auto input = av::open_input(path);
+  if (!input)
+    return input.error();
+  const int index = av_find_best_stream(input->get(), AVMEDIA_TYPE_AUDIO, -1, -1, nullptr, 0);
+  if (index < 0)
+    return fail("media", "the file has no sound");
+  const AVStream& stream = *(*input)->streams[index];
+  auto packet = av::make_packet();
+  std::int64_t end = 0;
+  std::int64_t sum = 0;
+  for (; av_read_frame(input->get(), packet.get()) >= 0; av_packet_unref(packet.get())) {
+    if (packet->stream_index != index)
+      continue;
+    sum += packet->duration;
+    end = std::max(end, packet->pts == AV_NOPTS_VALUE ? sum : packet->pts + packet->duration);
+  }
+  const std::int64_t start = stream.start_time == AV_NOPTS_VALUE ? 0 : std::max<std::int64_t>(0, stream.start_time);
+  return static_cast<double>(std::max<std::int64_t>(0, end - start)) * av_q2d(stream.time_base);
+}
+
 result<sound> read_sound(const std::filesystem::path& path, int sample_rate, double seconds_max) {
   if (sample_rate < 1000 || sample_rate > 384'000)
     return fail("media", "a sample rate must lie between 1,000 and 384,000 Hz");
@@ -137,7 +158,7 @@ result<void> write_wav(const std::filesystem::path& path, const sound& what) {
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   out.close();
   if (!out)
-    return fail("media", "the sound file cannot be written");
+    return fail("machine", "the sound file cannot be written");
   return {};
 }
 
