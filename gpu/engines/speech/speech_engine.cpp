@@ -92,13 +92,12 @@ public:
   stage_outcome run(const stage_request& request, stage_context& context) override {
     if (request.kind != "speech.synthesize")
       return stage_failure(fault::bad_input, "this engine does not do " + request.kind);
-    parameters params(request.params);
-    const auto text = params.text("text", text_bytes_max);
-    const auto name =
-        params.choice("voice", {voices[0].name, voices[1].name, voices[2].name, voices[3].name}, "en_gb_female");
-    const auto speed = params.number("speed", 0.5, 2, 1);
-    if (!params.wrong().empty())
-      return stage_failure(fault::bad_input, params.wrong());
+    parameter_reader params(request.params);
+    const auto text = params.text("text", "", text_bytes_max);
+    const auto name = params.choice("voice", {"en_gb_female", "en_gb_male", "en_us_male", "en_us_female"});
+    const auto speed = params.number("speed", 1, 0.5, 2);
+    if (params.failure())
+      return *params.failure();
     if (characters(text) > 2000)
       return stage_failure(fault::bad_input, "text must be at most 2000 characters");
     const auto phrases = spoken_phrases(text);
@@ -122,7 +121,7 @@ private:
     const auto sound = join(*parts, phrases, speed);
     const auto path = request.folder / "speech.wav";
     if (auto written = media::write_wav(path, sound); !written)
-      return because(written.error(), fault::unknown);
+      return stage_failure(fault::unknown, written.error().message);
     stage_output out;
     out.engine = engine_version;
     out.files.push_back(
