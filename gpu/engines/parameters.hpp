@@ -86,11 +86,12 @@ private:
   std::optional<stage_failure> failure_;
 };
 
-/// What a failed call of gpu/media means for the stage.
+/// What a failed call of a library means for the stage.
 inline stage_failure to_stage_failure(const failure& why) {
-  const fault kind = why.code == "cancelled" ? fault::cancelled
-                     : why.code == "media"   ? fault::bad_input
-                                             : fault::unknown;
+  const fault kind = why.code == "cancelled"       ? fault::cancelled
+                     : why.code == "media"         ? fault::bad_input
+                     : why.code == "out_of_memory" ? fault::out_of_memory
+                                                   : fault::unknown;
   return {kind, why.message};
 }
 
