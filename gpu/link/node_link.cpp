@@ -47,6 +47,7 @@ private:
   bool try_send(std::string_view frame);
   void check_times();
   void hang_up(const std::string& reason, std::int64_t wait_ms);
+  void say_lost(const std::string& reason);
   int poll_ms() const;
 
   node_link_options options_;
@@ -66,6 +67,8 @@ private:
   std::size_t dialled_ = 0;
   std::int64_t dialled_at_ = 0, not_before_ = 0, beat_at_ = 0, writable_at_ = 0, refused_wait_ms_ = 0;
   wire::welcome terms_;
+  std::string said_;
+  std::int64_t said_at_ = 0;
   std::thread thread_;
 };
 
@@ -263,9 +266,9 @@ void dealer_link::check_times() {
     return hang_up("the head is silent", 0);
   if (state_ == state::greeted && now - dialled_at_ > options_.answer_ms)
     return hang_up("the head does not answer", 0);
-  // While libzmq itself is still trying to reach the head, leave it to that; the next address gets its turn though.
-  if (state_ == state::dialling && options_.endpoints.size() > 1 && now - dialled_at_ > options_.answer_ms)
-    return hang_up("the head cannot be reached", 0);
+  // libzmq goes on trying to reach a head by itself, but not one that denied the key; it may have been allowed since.
+  if (state_ == state::dialling && now - dialled_at_ > options_.answer_ms)
+    return hang_up("the head cannot be reached, or does not know this node's key", 0);
   if (state_ == state::dialling)
     return;
   if ((socket_->get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0) {
@@ -294,9 +297,18 @@ void dealer_link::hang_up(const std::string& reason, std::int64_t wait_ms) {
   socket_.reset();
   state_ = state::waiting;
   not_before_ = steady_ms() + wait_ms;
-  log::info("the connection to the head is over: {}", reason);
+  say_lost(reason);
   if (welcomed && handler_.on_lost)
     handler_.on_lost(reason);
+}
+
+// A head that stays away is worth a line a minute, not one each attempt.
+void dealer_link::say_lost(const std::string& reason) {
+  if (reason == said_ && steady_ms() - said_at_ < 60'000)
+    return;
+  said_ = reason;
+  said_at_ = steady_ms();
+  log::warn("no connection to the head: {}; dialling on", reason);
 }
 
 } // namespace

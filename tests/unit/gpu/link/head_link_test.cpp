@@ -6,8 +6,8 @@
 
 using namespace troupe;
 using namespace troupe::link;
-using troupe::link::testing::head;
-using troupe::link::testing::wait_until;
+using troupe::link::support::head;
+using troupe::link::support::wait_until;
 
 namespace {
 
@@ -26,7 +26,9 @@ struct node {
     handler.on_connected = [this](const wire::welcome&) { ++connected; };
     handler.on_lost = [this](const std::string&) { ++lost; };
     handler.on_message = [this](wire::to_node&&) { ++messages; };
-    link = node_link::open({{endpoint}, head_key, keys}, handler).value();
+    node_link_options options{{endpoint}, head_key, keys};
+    options.answer_ms = 500;
+    link = node_link::open(options, handler).value();
   }
   std::atomic<int> connected{0}, lost{0}, messages{0};
   std::unique_ptr<node_link> link;
@@ -96,6 +98,14 @@ TEST_F(head_link_test, an_unknown_key_is_denied_and_counted) {
   ASSERT_TRUE(wait_until([&] { return friendly.connected == 1; }));
   EXPECT_EQ(stranger.connected, 0);
   EXPECT_EQ(h.all<wire::hello>().size(), 1u);
+}
+
+TEST_F(head_link_test, a_key_that_is_allowed_later_gets_in_without_a_restart) {
+  auto keys = make_key_pair();
+  node n(h, keys);
+  ASSERT_TRUE(wait_until([&] { return h.link->counters().denied > 0; }));
+  h.allow(keys.public_key);
+  EXPECT_TRUE(wait_until([&] { return n.connected == 1; }));
 }
 
 TEST_F(head_link_test, a_head_with_another_key_than_the_nodes_is_not_spoken_to) {
@@ -204,7 +214,7 @@ TEST_F(head_link_test, many_messages_arrive_in_order_both_ways) {
 
 TEST(head_link_open, says_what_is_wrong_with_an_address) {
   head h;
-  testing::memory_blobs blobs;
+  support::memory_blobs blobs;
   EXPECT_EQ(head_link::open({{h.endpoint()}, make_key_pair()}, blobs, {}).error().code, "address_in_use");
   EXPECT_EQ(head_link::open({{"tcp://no such host:1"}, make_key_pair()}, blobs, {}).error().code, "link");
   EXPECT_EQ(head_link::open({{"ipc:///tmp/" + std::string(200, 'x')}, make_key_pair()}, blobs, {}).error().code,

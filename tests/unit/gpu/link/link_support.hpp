@@ -14,7 +14,7 @@
 #include <set>
 #include <thread>
 
-namespace troupe::link::testing {
+namespace troupe::link::support {
 
 /// True as soon as `done` is; false after `ms`.
 inline bool wait_until(const std::function<bool()>& done, std::int64_t ms = 10'000) {
@@ -115,6 +115,12 @@ private:
 
 /// A head that welcomes everyone who is allowed and keeps what it hears.
 class head {
+  template <class Work>
+  auto locked(Work work) const {
+    std::lock_guard guard(mutex_);
+    return work();
+  }
+
 public:
   explicit head(std::string endpoint = "tcp://127.0.0.1:0", key_pair keys = make_key_pair()) : keys_(std::move(keys)) {
     head_link_handler handler;
@@ -162,11 +168,6 @@ public:
   memory_blobs blobs;
 
 private:
-  template <class Work>
-  auto locked(Work work) const {
-    std::lock_guard guard(mutex_);
-    return work();
-  }
   void heard(const peer& from, wire::from_node&& message) {
     if (!silent) {
       if (std::holds_alternative<wire::hello>(message))
@@ -191,4 +192,4 @@ public:
   std::unique_ptr<head_link> link; // last: its threads use all of the above
 };
 
-} // namespace troupe::link::testing
+} // namespace troupe::link::support

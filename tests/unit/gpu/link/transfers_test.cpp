@@ -5,8 +5,8 @@
 
 using namespace troupe;
 using namespace troupe::link;
-using troupe::link::testing::memory_blobs;
-using troupe::link::testing::wait_until;
+using troupe::link::support::memory_blobs;
+using troupe::link::support::wait_until;
 
 namespace {
 
