@@ -1,7 +1,8 @@
 #pragma once
 
-// The head's end of the node protocol: a ROUTER socket with CURVE on a thread of its own, the list of allowed keys (ZAP),
-// and artifact transfers on another thread. What nodes say to actors comes out of `on_message`; the rest stays here.
+// The head's end of the node protocol: a ROUTER socket with CURVE on a thread of its own, the list of allowed keys
+// (ZAP), and artifact transfers on another thread. What nodes say to actors comes out of `on_message`; the rest stays
+// here.
 
 #include "gpu/wire/messages.hpp"
 #include "storage/blobs.hpp"
@@ -13,6 +14,11 @@
 #include <vector>
 
 namespace troupe::link {
+
+/// The version of the wire is wire::protocol_version. What the link does by itself: the key check, `fetch`, `put` and
+/// `put_chunk`, refusing a peer whose first frame is no `hello` or that sends a malformed one, closing a peer that has
+/// said nothing for a minute. Heartbeats to nodes are the handler's to send; a send is also what notices that a peer is
+/// gone.
 
 /// A CURVE key pair, Z85 text (40 characters each), as of zmq_curve_keypair(3).
 struct key_pair {
@@ -47,6 +53,9 @@ struct head_link_handler {
   /// The peer sent a malformed frame, or cannot be reached any more: it is closed and will not be heard again until it
   /// dials anew. On the link's thread.
   std::function<void(const peer&, const std::string& reason)> on_closed;
+  /// An artifact's file no longer has the content of its name; it was set aside and is gone. On the transfer thread:
+  /// may block shortly.
+  std::function<void(const std::string& sha256)> on_corrupt;
 };
 
 class head_link {

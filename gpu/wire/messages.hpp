@@ -129,9 +129,10 @@ struct assign {
 struct cancel { attempt_ref ref; };
 /// The result is durable: the node may forget it.
 struct acknowledge { attempt_ref ref; };
-/// Bytes of an artifact, or why there are none: error is "", "missing" or "corrupt".
+/// Bytes of an artifact, or why there are none: error is "", "missing", "corrupt" or "io".
 struct chunk { std::string sha256; std::uint64_t offset = 0, total = 0; std::string data, error; };
-/// Go on from `offset`, with at most `credit` chunks before the next put_ready. error: "", "mismatch", "full", "io".
+/// Go on from `offset`, with at most `credit` chunks before the next put_ready. error: "", "mismatch" (the content has
+/// another hash or length), "full" (no space: try again later), "io", "unknown" (offer it again with put).
 struct put_ready { std::string sha256; std::uint64_t offset = 0; std::uint32_t credit = 0; bool done = false; std::string error; };
 
 using to_node = std::variant<welcome, refused, head_heartbeat, assign, cancel, acknowledge, chunk, put_ready>;

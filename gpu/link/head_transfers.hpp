@@ -1,0 +1,95 @@
+#pragma once
+
+// The head's side of artifact transfers: reads and writes blobs on a thread of its own, in turns between peers, so that
+// neither the socket nor another peer waits for a disk. Owned by head_link; takes requests from the socket's thread
+// only.
+
+#include "gpu/wire/messages.hpp"
+#include "storage/blobs.hpp"
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <variant>
+
+namespace troupe::link {
+
+struct transfer_limits {
+  std::size_t waiting_max = 256;            // requests of one peer
+  std::size_t waiting_bytes_max = 64 << 20; // chunks of one peer
+  std::size_t uploads_max = 8;              // open at once, of one peer; the one longest unused gives way
+  std::uint32_t upload_credit = 8;          // chunks before the next put_ready
+  std::size_t verified_max = 200'000;       // hashes remembered as checked
+  std::size_t begun_max = 10'000;           // hashes remembered as fetched by one peer
+};
+
+class head_transfers {
+public:
+  using request = std::variant<wire::fetch, wire::put, wire::put_chunk>;
+  struct callbacks {
+    /// May block while much waits to be sent. On the transfer thread, as are all of these.
+    std::function<void(const std::string& connection, wire::to_node&&)> send;
+    std::function<void(const std::string& sha256)> corrupt;
+  };
+
+  head_transfers(storage::blob_store& blobs, callbacks handler, transfer_limits limits = {});
+  ~head_transfers();
+
+  /// False when the peer asks for more at once than allowed.
+  bool take(const std::string& connection, request what);
+  /// The peer is gone: its open uploads and waiting requests are dropped.
+  void drop(const std::string& connection);
+
+private:
+  struct upload {
+    std::unique_ptr<storage::blob_writer> writer;
+    std::uint64_t bytes = 0;
+    std::uint32_t credit = 0; // left of what was granted
+    std::uint64_t used = 0;   // when, in requests served
+  };
+  struct lane {
+    std::string connection;
+    std::deque<request> waiting;
+    std::size_t waiting_bytes = 0;
+    bool queued = false, gone = false;     // under mutex_, as are the above
+    std::map<std::string, upload> uploads; // the thread's own, as is
+    std::unordered_set<std::string> begun; // what was fetched from its beginning
+  };
+  using lane_ptr = std::shared_ptr<lane>;
+
+  void run();
+  void serve(const lane_ptr& from, request what);
+  void serve(const lane_ptr& from, wire::fetch ask);
+  void serve(const lane_ptr& from, wire::put offer);
+  void serve(const lane_ptr& from, wire::put_chunk piece);
+  void again(const lane_ptr& from, request what);
+  void complete(const lane_ptr& from, const std::string& sha256);
+  void answer(const lane_ptr& from, wire::put_ready ready) { send_(from, std::move(ready)); }
+  void send_(const lane_ptr& to, wire::to_node message) { handler_.send(to->connection, std::move(message)); }
+  /// "" when the blob may be read, else the error for the chunk.
+  std::string check(const std::string& sha256);
+  bool is_whole(const std::string& sha256);
+  void remember(const std::string& sha256);
+
+  storage::blob_store& blobs_;
+  callbacks handler_;
+  transfer_limits limits_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::unordered_map<std::string, lane_ptr> lanes_;
+  std::deque<lane_ptr> turns_;
+  std::unordered_set<std::string> verified_;
+  std::uint64_t served_ = 0;
+  std::thread thread_;
+};
+
+} // namespace troupe::link

@@ -1,0 +1,96 @@
+#include "gpu/wire/fields.hpp"
+#include "gpu/wire/messages.hpp"
+#include "tests/unit/gpu/wire/samples.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+using namespace troupe;
+using namespace troupe::wire;
+
+namespace {
+
+json map_of(const std::string& frame) { return from_msgpack(frame).value(); }
+
+// Goal: no field is lost, swapped or renamed. Method: frames of a message and of its decoded copy are the same bytes,
+// and every field of the frame differs from that of a default message.
+template <class Variant, class Decode>
+void expect_round_trip(const Variant& message, Decode decode) {
+  auto frame = encode(message);
+  auto back = decode(frame);
+  ASSERT_TRUE(back.has_value()) << back.error().message;
+  EXPECT_EQ(back->index(), message.index());
+  EXPECT_EQ(encode(*back), frame);
+}
+
+} // namespace
+
+TEST(wire_messages, every_message_of_a_node_survives_the_way_to_the_head) {
+  ASSERT_EQ(samples::from_nodes().size(), std::variant_size_v<from_node>);
+  for (const auto& message : samples::from_nodes())
+    expect_round_trip(message, decode_from_node);
+}
+
+TEST(wire_messages, every_message_of_the_head_survives_the_way_to_a_node) {
+  ASSERT_EQ(samples::to_nodes().size(), std::variant_size_v<to_node>);
+  for (const auto& message : samples::to_nodes())
+    expect_round_trip(message, decode_to_node);
+}
+
+TEST(wire_messages, the_decoded_fields_hold_what_was_said) {
+  auto back = decode_from_node(encode(from_node{samples::done()})).value();
+  const auto& x = std::get<finished>(back);
+  EXPECT_EQ(x.ref, samples::ref);
+  EXPECT_EQ(x.device, "cpu0");
+  EXPECT_EQ(x.engine, "scene/1");
+  EXPECT_TRUE(x.preview);
+  EXPECT_EQ(x.run_ms, 1234u);
+  ASSERT_EQ(x.outputs.size(), 2u);
+  EXPECT_EQ(x.outputs[1].sha256, samples::hash);
+  EXPECT_EQ(x.outputs[1].bytes, 123456789u);
+  EXPECT_EQ(x.outputs[1].metadata, samples::film().metadata);
+  auto answer = decode_to_node(encode(to_node{put_ready{samples::hash, 2048, 8, true, "mismatch"}})).value();
+  const auto& ready = std::get<put_ready>(answer);
+  EXPECT_EQ(ready.offset, 2048u);
+  EXPECT_EQ(ready.credit, 8u);
+  EXPECT_TRUE(ready.done);
+  EXPECT_EQ(ready.error, "mismatch");
+}
+
+TEST(wire_messages, unknown_fields_are_ignored_and_unknown_types_are_refused) {
+  auto frame = map_of(encode(from_node{node_heartbeat{5}}));
+  frame["later"] = "something of a later version";
+  EXPECT_TRUE(decode_from_node(to_msgpack(frame)).has_value());
+  frame["t"] = "dance";
+  EXPECT_EQ(decode_from_node(to_msgpack(frame)).error().code, "unknown_message");
+}
+
+TEST(wire_messages, a_message_of_the_other_direction_is_not_taken) {
+  EXPECT_EQ(decode_to_node(encode(from_node{samples::done()})).error().code, "unknown_message");
+  EXPECT_EQ(decode_from_node(encode(to_node{cancel{samples::ref}})).error().code, "unknown_message");
+}
+
+TEST(wire_messages, bad_text_of_an_engine_is_mended_before_it_is_sent) {
+  failed x = samples::broke();
+  x.message = "bad byte \xff and " + std::string(10'000, 'x');
+  auto back = std::get<failed>(decode_from_node(encode(from_node{x})).value());
+  EXPECT_EQ(back.message.substr(0, 15), "bad byte ? and ");
+  EXPECT_EQ(back.message.size(), 4096u);
+  finished y = samples::done();
+  y.outputs[0].metadata = {{"rate", std::nan("")}, {"title", "\xc3\x28"}, {"width", 4}};
+  auto mended = std::get<finished>(decode_from_node(encode(from_node{y})).value()).outputs[0].metadata;
+  EXPECT_EQ(mended, (json{{"rate", nullptr}, {"title", "?("}, {"width", 4}}));
+  y.outputs[0].metadata = {{"note", std::string(100'000, 'x')}};
+  EXPECT_EQ(std::get<finished>(decode_from_node(encode(from_node{y})).value()).outputs[0].metadata, json::object());
+}
+
+TEST(wire_messages, utf8_is_what_the_standard_says) {
+  for (const char* good :
+       {"", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8e\xac", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"})
+    EXPECT_TRUE(is_utf8(good)) << good;
+  for (const char* bad : {"\x80", "\xc0\x80", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+                          "\xf4\x90\x80\x80", "\xff", "a\xe2\x82"})
+    EXPECT_FALSE(is_utf8(bad));
+  EXPECT_EQ(clean_text("a\xe2\x82\xac", 3), "a") << "a character is not cut in two";
+}
