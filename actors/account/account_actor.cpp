@@ -5,8 +5,8 @@ namespace troupe {
 using storage::row;
 using storage::table;
 
-account_actor::account_actor(caf::actor_config& config, actor_board& board, storage::journal& journal, std::string account,
-                             storage::replayed past)
+account_actor::account_actor(caf::actor_config& config, actor_board& board, storage::journal& journal,
+                             std::string account, storage::replayed past)
   : persistent(config, board, journal, actor_kind::account, std::move(account), std::move(past)) {
   snapshot_every_ = 128;
 }
@@ -38,7 +38,8 @@ caf::result<Reply> account_actor::record(const std::vector<event>& events, std::
     else if (status == storage::commit_status::exists)
       promise.deliver(refuse(refusal::exists, "that user name or address is taken"));
     else
-      promise.deliver(refuse(refusal::unavailable, std::string{"the journal did not take it: "} + storage::to_string(status)));
+      promise.deliver(
+          refuse(refusal::unavailable, std::string{"the journal did not take it: "} + storage::to_string(status)));
   });
   return promise;
 }
@@ -49,8 +50,8 @@ caf::result<account_view> account_actor::create(create_account& r) {
   std::vector<row> rows{{table::usernames, r.username, pack(r.account), true}};
   if (!r.email.empty())
     rows.push_back({table::emails, r.email, pack(r.account), true});
-  return record({account::created{r.account, r.username, r.email, r.password_hash, r.role, r.tier, r.at}}, std::move(rows),
-                account_view{});
+  return record({account::created{r.account, r.username, r.email, r.password_hash, r.role, r.tier, r.at}},
+                std::move(rows), account_view{});
 }
 
 caf::result<account_view> account_actor::describe(describe_account&) {
@@ -127,8 +128,7 @@ caf::result<account_view> account_actor::change(change_account& r) {
 }
 
 account_view account_actor::view() const {
-  account_view out{core_.id,   core_.username,   core_.email, core_.role, core_.tier, core_.disabled,
-                   core_.created_at, {}};
+  account_view out{core_.id, core_.username, core_.email, core_.role, core_.tier, core_.disabled, core_.created_at, {}};
   for (const auto& [key, record] : core_.keys())
     out.keys.push_back(view_of(key));
   return out;

@@ -85,8 +85,14 @@ json account_core::public_json() const {
                     {"prefix", record.prefix},
                     {"last4", record.last4},
                     {"active", record.revoked_at == 0}});
-  return {{"id", id},     {"username", username}, {"email", email}, {"role", role},
-          {"tier", tier}, {"disabled", disabled}, {"keys", keys},   {"sessions", sessions_.size()},
+  return {{"id", id},
+          {"username", username},
+          {"email", email},
+          {"role", role},
+          {"tier", tier},
+          {"disabled", disabled},
+          {"keys", keys},
+          {"sessions", sessions_.size()},
           {"created_at", created_at}};
 }
 
@@ -96,9 +102,16 @@ json account_core::to_json() const {
     keys.push_back(record);
   for (const auto& [hash, times] : sessions_)
     sessions.push_back({hash, times.first, times.second});
-  return {{"id", id},     {"username", username}, {"email", email}, {"password_hash", password_hash},
-          {"role", role}, {"tier", tier},         {"keys", keys},   {"sessions", sessions},
-          {"disabled", disabled}, {"created_at", created_at}};
+  return {{"id", id},
+          {"username", username},
+          {"email", email},
+          {"password_hash", password_hash},
+          {"role", role},
+          {"tier", tier},
+          {"keys", keys},
+          {"sessions", sessions},
+          {"disabled", disabled},
+          {"created_at", created_at}};
 }
 
 account_core account_core::from_json(const json& state) {

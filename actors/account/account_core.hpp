@@ -67,8 +67,8 @@ struct key_record {
   std::string id, name, family, prefix, last4, hash;
   timestamp created_at = 0, last_used = 0, revoked_at = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(key_record, id, name, family, prefix, last4, hash, created_at, last_used,
-                                                revoked_at)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(key_record, id, name, family, prefix, last4, hash, created_at,
+                                                last_used, revoked_at)
 
 class account_core {
 public:

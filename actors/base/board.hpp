@@ -20,9 +20,9 @@ namespace troupe {
 struct actor_entry {
   std::string kind, id, parent; // parent: kind/id, or empty at the root
   timestamp started_at = 0;
-  std::atomic<std::uint64_t> handled{0};     // messages
-  std::atomic<std::uint64_t> busy_ns{0};     // time spent in them
-  std::atomic<std::uint64_t> mailbox{0};     // waiting, as of the last message
+  std::atomic<std::uint64_t> handled{0}; // messages
+  std::atomic<std::uint64_t> busy_ns{0}; // time spent in them
+  std::atomic<std::uint64_t> mailbox{0}; // waiting, as of the last message
   std::atomic<timestamp> last_message_at{0};
   std::atomic<std::uint64_t> errors{0};
   caf::actor_addr address;
@@ -44,7 +44,8 @@ public:
 
   std::shared_ptr<actor_entry> find(const std::string& kind, const std::string& id) const;
   /// In order of kind and id, at most `count`, after `after` ("kind/id").
-  std::vector<std::shared_ptr<actor_entry>> list(const std::string& kind, const std::string& after, std::size_t count) const;
+  std::vector<std::shared_ptr<actor_entry>> list(const std::string& kind, const std::string& after,
+                                                 std::size_t count) const;
   /// How many actors of each kind live.
   std::map<std::string, std::size_t> counts() const;
 

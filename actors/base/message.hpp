@@ -94,11 +94,11 @@ TROUPE_MESSAGE(committed, ticket, status)
 } // namespace troupe
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_base, caf::first_custom_type_id)
-  CAF_ADD_TYPE_ID(troupe_base, (troupe::refusal))
-  CAF_ADD_TYPE_ID(troupe_base, (troupe::description))
-  CAF_ADD_TYPE_ID(troupe_base, (troupe::inspect_actor))
-  CAF_ADD_TYPE_ID(troupe_base, (troupe::passivate))
-  CAF_ADD_TYPE_ID(troupe_base, (troupe::committed))
+CAF_ADD_TYPE_ID(troupe_base, (troupe::refusal))
+CAF_ADD_TYPE_ID(troupe_base, (troupe::description))
+CAF_ADD_TYPE_ID(troupe_base, (troupe::inspect_actor))
+CAF_ADD_TYPE_ID(troupe_base, (troupe::passivate))
+CAF_ADD_TYPE_ID(troupe_base, (troupe::committed))
 CAF_END_TYPE_ID_BLOCK(troupe_base)
 
 CAF_ERROR_CODE_ENUM(troupe::refusal)

@@ -67,8 +67,8 @@ protected:
       into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
   }
 
-  /// Commits to the journal; `then` runs here, in this actor, when the disk has it. A batch without content answers when
-  /// all before it is durable: a repeat waits for what it repeats.
+  /// Commits to the journal; `then` runs here, in this actor, when the disk has it. A batch without content answers
+  /// when all before it is durable: a repeat waits for what it repeats.
   void commit(storage::batch what, std::function<void(storage::commit_status)> then) {
     waiting_.push_back(std::move(then));
     auto ticket = next_ticket_++;

@@ -12,7 +12,8 @@ namespace troupe {
 class visible : public caf::event_based_actor {
 public:
   visible(caf::actor_config& config, actor_board& board, std::string kind, std::string id, std::string parent)
-    : caf::event_based_actor(config), board_(board), entry_(board.join(std::move(kind), std::move(id), std::move(parent))) {
+    : caf::event_based_actor(config), board_(board),
+      entry_(board.join(std::move(kind), std::move(id), std::move(parent))) {
     entry_->address = this->address();
   }
 
@@ -50,7 +51,8 @@ private:
       auto took = std::chrono::steady_clock::now() - begin_;
       auto& e = *who_.entry_;
       e.handled.fetch_add(1, std::memory_order_relaxed);
-      e.busy_ns.fetch_add(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count()), std::memory_order_relaxed);
+      e.busy_ns.fetch_add(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count()),
+                          std::memory_order_relaxed);
       e.mailbox.store(who_.mailbox().size(), std::memory_order_relaxed);
       e.last_message_at.store(now_ms(), std::memory_order_relaxed);
     }

@@ -29,21 +29,23 @@ const wire::attempt_ref* ref_of(const wire::from_node& what) {
 
 } // namespace
 
-cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
-                             node_registry& registry, capabilities& offered, cluster_options options)
+cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
+                             link::head_link& link, node_registry& registry, capabilities& offered,
+                             cluster_options options)
   : visible(config, board, "cluster", "main", ""), all_actors_(board), others_(std::move(others)), link_(link),
     registry_(registry), offered_(offered), options_(options) {}
 
 caf::behavior cluster_actor::make_behavior() {
   delayed_send(this, tick_every, cluster_tick{0});
   return {
-      on(&cluster_actor::said), on(&cluster_actor::closed), on(&cluster_actor::tick),  on(&cluster_actor::nodes),
-      on(&cluster_actor::devices), on(&cluster_actor::run), on(&cluster_actor::stop), on(&cluster_actor::asked),
-      on(&cluster_actor::inspect_self),
+      on(&cluster_actor::said),  on(&cluster_actor::closed),  on(&cluster_actor::tick),
+      on(&cluster_actor::nodes), on(&cluster_actor::devices), on(&cluster_actor::run),
+      on(&cluster_actor::stop),  on(&cluster_actor::asked),   on(&cluster_actor::inspect_self),
   };
 }
 
-// -- what nodes say --------------------------------------------------------------------------------------------------------
+// -- what nodes say
+// --------------------------------------------------------------------------------------------------------
 
 caf::result<void> cluster_actor::said(node_said& m) {
   if (auto hello = std::get_if<wire::hello>(&m.what)) {
@@ -77,8 +79,8 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
     return;
   }
   if (hello.version != wire::protocol_version) {
-    auto why = "this head speaks version " + std::to_string(wire::protocol_version) + " of the node protocol, the node version " +
-               std::to_string(hello.version);
+    auto why = "this head speaks version " + std::to_string(wire::protocol_version) +
+               " of the node protocol, the node version " + std::to_string(hello.version);
     log::error("node {} is refused: {}; bring both to the same release", *name, why);
     link_.close(m.connection, why);
     return;
@@ -98,13 +100,14 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
   n.last_problem.clear();
   link_.send(m.connection, wire::welcome{wire::protocol_version, options_.heartbeat_ms, options_.lease_ms});
   take_devices(n, hello);
-  log::info("node {} is connected: {} devices, {} engines, {} stages running", n.name, n.devices.size(), n.engines.size(),
-            hello.running.size());
+  log::info("node {} is connected: {} devices, {} engines, {} stages running", n.name, n.devices.size(),
+            n.engines.size(), hello.running.size());
 }
 
 void cluster_actor::take_devices(node& n, wire::hello& hello) {
   for (const auto& gone : n.devices) { // it had them once, and not any more
-    auto still = std::any_of(hello.devices.begin(), hello.devices.end(), [&](const auto& d) { return d.name == gone.name; });
+    auto still =
+        std::any_of(hello.devices.begin(), hello.devices.end(), [&](const auto& d) { return d.name == gone.name; });
     if (!still)
       send(others_->scheduler, device_left{n.name + "/" + gone.name});
   }
@@ -131,8 +134,7 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
       if (r.device == d.name)
         send(target, device_report{r});
     auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
-    send(others_->scheduler,
-         device_joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib}});
+    send(others_->scheduler, device_joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib}});
   }
   publish_capabilities();
 }
@@ -178,7 +180,8 @@ void cluster_actor::lose(node& n, const std::string& why) {
   publish_capabilities();
 }
 
-// -- what jobs say to devices ----------------------------------------------------------------------------------------------
+// -- what jobs say to devices
+// ----------------------------------------------------------------------------------------------
 
 caf::result<void> cluster_actor::run(run_stage& m) {
   if (auto target = device(m.device, false))
@@ -190,8 +193,8 @@ caf::result<void> cluster_actor::stop(stop_stage& m) {
   if (auto target = device(m.device, false))
     send(target, std::move(m));
   else
-    send(others_->scheduler, attempt_over{{{job_id{m.job}, m.stage}, m.attempt, device_id{m.device},
-                                           scheduling::outcome::cancelled, 0}});
+    send(others_->scheduler,
+         attempt_over{{{job_id{m.job}, m.stage}, m.attempt, device_id{m.device}, scheduling::outcome::cancelled, 0}});
   return {};
 }
 
@@ -201,7 +204,8 @@ caf::result<description> cluster_actor::asked(attempt_asked& m) {
   return description{json::object()};
 }
 
-// -- what admins ask -------------------------------------------------------------------------------------------------------
+// -- what admins ask
+// -------------------------------------------------------------------------------------------------------
 
 caf::result<description> cluster_actor::nodes(list_nodes&) {
   json out = json::array();
@@ -214,9 +218,15 @@ caf::result<description> cluster_actor::devices(list_devices&) {
   json out = json::array();
   for (const auto& [name, n] : nodes_)
     for (const auto& d : n.devices) {
-      json one = {{"id", name + "/" + d.name}, {"node", name},        {"name", d.name},
-                  {"type", d.type},            {"model", d.model},    {"slots", d.slots},
-                  {"vram_mib", d.vram_mib},    {"kinds", d.kinds},    {"status", n.connected ? "up" : "lost"}};
+      json one = {{"id", name + "/" + d.name},
+                  {"node", name},
+                  {"name", d.name},
+                  {"type", d.type},
+                  {"model", d.model},
+                  {"slots", d.slots},
+                  {"vram_mib", d.vram_mib},
+                  {"kinds", d.kinds},
+                  {"status", n.connected ? "up" : "lost"}};
       if (auto entry = all_actors_.find("device", name + "/" + d.name))
         one["messages"] = entry->handled.load(), one["last_error"] = entry->last_error();
       out.push_back(std::move(one));
@@ -230,8 +240,12 @@ json cluster_actor::node_json(const node& n) const {
     json kinds = json::array();
     for (const auto& o : e.operations)
       kinds.push_back(o.kind);
-    engines.push_back({{"name", e.name}, {"version", e.version}, {"available", e.available}, {"reason", e.reason},
-                       {"needs", e.needs}, {"operations", kinds}});
+    engines.push_back({{"name", e.name},
+                       {"version", e.version},
+                       {"available", e.available},
+                       {"reason", e.reason},
+                       {"needs", e.needs},
+                       {"operations", kinds}});
   }
   for (const auto& d : n.devices)
     devices.push_back(n.name + "/" + d.name);
@@ -250,8 +264,12 @@ json cluster_actor::state_json() const {
     nodes.push_back(node_json(n));
   auto c = link_.counters();
   return {{"nodes", nodes},
-          {"link", {{"frames_in", c.frames_in}, {"frames_out", c.frames_out}, {"malformed", c.malformed}, {"denied", c.denied},
-                    {"undeliverable", c.undeliverable}}}};
+          {"link",
+           {{"frames_in", c.frames_in},
+            {"frames_out", c.frames_out},
+            {"malformed", c.malformed},
+            {"denied", c.denied},
+            {"undeliverable", c.undeliverable}}}};
 }
 
 cluster_actor::node* cluster_actor::node_of(const std::string& connection) {
@@ -278,8 +296,7 @@ void cluster_actor::publish_capabilities() {
     for (const auto& e : n.engines)
       for (const auto& o : e.operations) {
         auto& now = all[o.kind];
-        auto runs = e.available && n.connected &&
-                    std::any_of(n.devices.begin(), n.devices.end(), [&](const auto& d) {
+        auto runs = e.available && n.connected && std::any_of(n.devices.begin(), n.devices.end(), [&](const auto& d) {
                       return std::find(d.kinds.begin(), d.kinds.end(), o.kind) != d.kinds.end();
                     });
         if (runs && (!now.available || now.preview))

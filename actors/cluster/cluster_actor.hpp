@@ -62,7 +62,7 @@ private:
   node_registry& registry_;
   capabilities& offered_;
   cluster_options options_;
-  std::map<std::string, node> nodes_; // by name
+  std::map<std::string, node> nodes_;         // by name
   std::map<std::string, caf::actor> devices_; // node/device
 };
 

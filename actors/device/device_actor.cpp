@@ -25,8 +25,8 @@ scheduling::outcome outcome_of(const std::string& fault) {
 
 } // namespace
 
-device_actor::device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
-                           std::string device)
+device_actor::device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
+                           link::head_link& link, std::string device)
   : visible(config, board, "device", std::move(device), "cluster/main"), others_(std::move(others)), link_(link) {}
 
 caf::behavior device_actor::make_behavior() {
@@ -102,14 +102,17 @@ void device_actor::deliver(wire::attempt_ref ref, wire::from_node what) {
                 link_.send(connection_, wire::acknowledge{ref});
               return;
             }
-            log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage, refused.message);
+            log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage,
+                      refused.message);
             run_delayed(retry_after, [this, ref, what] { deliver(ref, what); });
           });
 }
 
-void device_actor::give_up(const stage_key& key, const attempt& what, const std::string& fault, const std::string& message) {
+void device_actor::give_up(const stage_key& key, const attempt& what, const std::string& fault,
+                           const std::string& message) {
   wire::attempt_ref ref{key.first, key.second, what.number};
-  log::warn("device {}: attempt {} of stage {} of job {} is given up: {}", id(), what.number, key.second, key.first, message);
+  log::warn("device {}: attempt {} of stage {} of job {} is given up: {}", id(), what.number, key.second, key.first,
+            message);
   if (!connection_.empty())
     link_.send(connection_, wire::cancel{ref});
   auto run_ms = static_cast<std::uint32_t>(steady_ms() - what.since);
@@ -177,7 +180,8 @@ void device_actor::look_for_overdue() {
     if (a.timeout_ms > 0 && steady_ms() - a.since > std::int64_t{a.timeout_ms} + overdue_grace_ms)
       overdue.emplace_back(key, a);
   for (const auto& [key, a] : overdue)
-    give_up(key, a, "timeout", "it took longer than " + std::to_string(a.timeout_ms / 1000) + " s, and its node did not stop it");
+    give_up(key, a, "timeout",
+            "it took longer than " + std::to_string(a.timeout_ms / 1000) + " s, and its node did not stop it");
   run_delayed(overdue_every, [this] { look_for_overdue(); });
 }
 
@@ -189,8 +193,11 @@ json device_actor::state_json() const {
                        {"attempt", a.number},
                        {"kind", a.kind},
                        {"for_ms", steady_ms() - a.since}});
-  return {{"connected", !connection_.empty()}, {"running", running}, {"reporting", reporting_.size()},
-          {"succeeded", succeeded_},           {"failed", failed_}};
+  return {{"connected", !connection_.empty()},
+          {"running", running},
+          {"reporting", reporting_.size()},
+          {"succeeded", succeeded_},
+          {"failed", failed_}};
 }
 
 } // namespace troupe

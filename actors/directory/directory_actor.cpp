@@ -7,7 +7,7 @@
 using past_ptr = std::shared_ptr<troupe::past_of_actor>;
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_loader, caf::id_block::troupe_cluster::end)
-  CAF_ADD_TYPE_ID(troupe_loader, (past_ptr))
+CAF_ADD_TYPE_ID(troupe_loader, (past_ptr))
 CAF_END_TYPE_ID_BLOCK(troupe_loader)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(past_ptr)
 
@@ -37,8 +37,8 @@ caf::behavior loader(caf::event_based_actor*, storage::database* database) {
 
 } // namespace
 
-directory_actor::directory_actor(caf::actor_config& config, actor_board& board, storage::database& database, factory make,
-                                 directory_options options)
+directory_actor::directory_actor(caf::actor_config& config, actor_board& board, storage::database& database,
+                                 factory make, directory_options options)
   : visible(config, board, "directory", "main", ""), database_(database), make_(std::move(make)), options_(options) {}
 
 caf::behavior directory_actor::make_behavior() {
@@ -177,7 +177,10 @@ json directory_actor::state_json() const {
   std::size_t loading = 0;
   for (const auto& [key, target] : entries_)
     loading += target.now == phase::loading ? 1 : 0;
-  return {{"active", entries_.size()}, {"loading", loading}, {"activations", activations_}, {"passivations", passivations_}};
+  return {{"active", entries_.size()},
+          {"loading", loading},
+          {"activations", activations_},
+          {"passivations", passivations_}};
 }
 
 } // namespace troupe

@@ -28,7 +28,8 @@ struct directory_options {
 class directory_actor final : public visible {
 public:
   /// Makes an actor of a kind. Called on the directory's thread; the actor reads its past on its own.
-  using factory = std::function<caf::actor(caf::event_based_actor& parent, actor_kind kind, std::string id, past_of_actor past)>;
+  using factory =
+      std::function<caf::actor(caf::event_based_actor& parent, actor_kind kind, std::string id, past_of_actor past)>;
 
   directory_actor(caf::actor_config& config, actor_board& board, storage::database& database, factory make,
                   directory_options options);

@@ -34,8 +34,8 @@ TROUPE_MESSAGE(sweep, at)
 } // namespace troupe
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_directory, caf::id_block::troupe_account::end)
-  CAF_ADD_TYPE_ID(troupe_directory, (troupe::route))
-  CAF_ADD_TYPE_ID(troupe_directory, (troupe::sweep))
+CAF_ADD_TYPE_ID(troupe_directory, (troupe::route))
+CAF_ADD_TYPE_ID(troupe_directory, (troupe::sweep))
 CAF_END_TYPE_ID_BLOCK(troupe_directory)
 
 namespace troupe {

@@ -44,9 +44,9 @@ caf::behavior job_actor::make_behavior() {
   if (!restore())
     return {};
   return {
-      on(&job_actor::submit),   on(&job_actor::describe),     on(&job_actor::cancel),       on(&job_actor::forget),
-      on(&job_actor::remake),   on(&job_actor::resume),       on(&job_actor::place),        on(&job_actor::moved),
-      on(&job_actor::rejected), on(&job_actor::report),       on(&job_actor::reattached),   on(&job_actor::tick),
+      on(&job_actor::submit),       on(&job_actor::describe),     on(&job_actor::cancel),       on(&job_actor::forget),
+      on(&job_actor::remake),       on(&job_actor::resume),       on(&job_actor::place),        on(&job_actor::moved),
+      on(&job_actor::rejected),     on(&job_actor::report),       on(&job_actor::reattached),   on(&job_actor::tick),
       on(&job_actor::inspect_self), on(&job_actor::on_committed), on(&job_actor::on_passivate),
   };
 }
@@ -62,7 +62,8 @@ bool job_actor::may_sleep() const {
   return true;
 }
 
-// -- commands of the owner -----------------------------------------------------------------------------------------------
+// -- commands of the owner
+// -----------------------------------------------------------------------------------------------
 
 caf::result<submitted_job> job_actor::submit(submit_job& m) {
   if (core_.exists())
@@ -127,7 +128,8 @@ caf::result<description> job_actor::forget(forget_job& m) {
   s.rows.push_back({table::jobs, id(), std::nullopt, false});
   for (const auto& f : core_.files()) {
     s.rows.push_back({table::files, storage::key_of(account, f.filename), std::nullopt, false});
-    s.rows.push_back({table::blob_uses, storage::key_of(f.content.sha256, storage::key_of(account, f.filename)), std::nullopt, false});
+    s.rows.push_back({table::blob_uses, storage::key_of(f.content.sha256, storage::key_of(account, f.filename)),
+                      std::nullopt, false});
   }
   event gone = jobs::forgotten{m.at};
   core_.apply(gone);
@@ -153,7 +155,8 @@ caf::result<description> job_actor::remake(remake_artifact& m) {
   return refuse(refusal::not_found, "no stage of the job made that artifact");
 }
 
-// -- placement -------------------------------------------------------------------------------------------------------------
+// -- placement
+// -------------------------------------------------------------------------------------------------------------
 
 caf::result<description> job_actor::resume(resume_job&) {
   if (!core_.exists())
@@ -189,7 +192,8 @@ caf::result<description> job_actor::place(place_stage& m) {
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
   // forgets is either taken back when its node says that it runs, or stopped.
   send(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
-  commit_step(std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
+  commit_step(
+      std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
   return description{{{"status", "running"}}};
 }
 
@@ -243,11 +247,13 @@ caf::result<description> job_actor::reattached(stage_reattached& m) {
   queued_.erase(m.stage);
   send(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
   if (s)
-    commit_step(std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
+    commit_step(
+        std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
   return description{{{"status", "running"}}};
 }
 
-// -- what nodes report -----------------------------------------------------------------------------------------------------
+// -- what nodes report
+// -----------------------------------------------------------------------------------------------------
 
 caf::result<description> job_actor::report(stage_report& m) {
   if (!core_.exists())
@@ -296,11 +302,13 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
   known.device = device;
   known.run_ms = r.run_ms;
   std::optional<step> s;
-  auto current = core_.run().at(stage).state == workflow::stage_state::running && core_.run().at(stage).attempt == r.ref.attempt;
+  auto current =
+      core_.run().at(stage).state == workflow::stage_state::running && core_.run().at(stage).attempt == r.ref.attempt;
   if (current && (r.fault == "missing_input" || r.fault == "corrupt_input")) {
     if (auto producer = core_.run().producer_of(stage, r.artifact)) {
-      log::error("job {}: an input of stage {} is {}; stage {} makes it again", id(), core_.run().plan().stages[stage].name,
-                 r.fault == "missing_input" ? "gone" : "corrupt", core_.run().plan().stages[*producer].name);
+      log::error("job {}: an input of stage {} is {}; stage {} makes it again", id(),
+                 core_.run().plan().stages[stage].name, r.fault == "missing_input" ? "gone" : "corrupt",
+                 core_.run().plan().stages[*producer].name);
       s = advance(workflow::artifact_lost{*producer}, known, at);
     }
   }
@@ -314,7 +322,8 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
 }
 
 caf::result<description> job_actor::on_report(const wire::progress& r) {
-  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt || core_.ended())
+  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt ||
+      core_.ended())
     return refuse(refusal::conflict, "the attempt is stale");
   core_.note_progress(r.ref.stage, r.fraction, r.step);
   auto now = steady_ms();
@@ -332,12 +341,14 @@ caf::result<description> job_actor::on_report(const wire::progress& r) {
   if (r.fraction > 0.02)
     data["eta_s"] = static_cast<double>(running_ms) * (1 - r.fraction) / r.fraction / 1000;
   tell(s, "progress", std::move(data));
-  commit_step(std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
+  commit_step(
+      std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
   return description{};
 }
 
 caf::result<description> job_actor::on_report(const wire::preview& r) {
-  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt || core_.ended())
+  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt ||
+      core_.ended())
     return refuse(refusal::conflict, "the attempt is stale");
   auto now = steady_ms();
   auto& last = told_preview_[r.ref.stage];
@@ -345,15 +356,18 @@ caf::result<description> job_actor::on_report(const wire::preview& r) {
     return description{};
   last = now;
   step s;
-  tell(s, "preview", {{"stage", core_.run().plan().stages[r.ref.stage].name},
-                      {"index", r.ref.stage},
-                      {"content_type", "image/jpeg"},
-                      {"jpeg", base64(r.jpeg)}});
-  commit_step(std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
+  tell(s, "preview",
+       {{"stage", core_.run().plan().stages[r.ref.stage].name},
+        {"index", r.ref.stage},
+        {"content_type", "image/jpeg"},
+        {"jpeg", base64(r.jpeg)}});
+  commit_step(
+      std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
   return description{};
 }
 
-// -- steps -----------------------------------------------------------------------------------------------------------------
+// -- steps
+// -----------------------------------------------------------------------------------------------------------------
 
 std::optional<job_actor::step> job_actor::advance(workflow::event what, jobs::advanced known, timestamp at) {
   known.what = stage_event(what);
@@ -377,8 +391,11 @@ void job_actor::follow(step& s, timestamp) {
       continue;
     charged += stage.price;
     s.movements.push_back({"capture", stage.price, id(), std::to_string(index), {}, stage.name});
-    tell(s, "charge", {{"stage", stage.name}, {"index", index}, {"credits", static_cast<double>(stage.price) / micro_per_credit},
-                       {"micro_credits", stage.price}});
+    tell(s, "charge",
+         {{"stage", stage.name},
+          {"index", index},
+          {"credits", static_cast<double>(stage.price) / micro_per_credit},
+          {"micro_credits", stage.price}});
   }
   micro_credits back = 0;
   for (auto index : s.effects.release)
@@ -403,7 +420,8 @@ void job_actor::add_result_rows(step& s) const {
                             {"metadata", f.content.metadata},
                             {"job", id()}}),
                       false});
-    s.rows.push_back({table::blob_uses, storage::key_of(f.content.sha256, storage::key_of(account, f.filename)), std::string{}, false});
+    s.rows.push_back({table::blob_uses, storage::key_of(f.content.sha256, storage::key_of(account, f.filename)),
+                      std::string{}, false});
     json data = {{"name", f.name},
                  {"filename", f.filename},
                  {"url", "/api/video/" + f.filename},
@@ -422,7 +440,8 @@ void job_actor::tell_stage(step& s, std::uint32_t stage) const {
   const auto& planned = core_.run().plan().stages[stage];
   const auto& now = core_.run().at(stage);
   const auto& facts = core_.facts(stage);
-  json data = {{"stage", planned.name},     {"index", stage},           {"kind", planned.kind}, {"status", workflow::name_of(now.state)},
+  json data = {{"stage", planned.name},     {"index", stage},
+               {"kind", planned.kind},      {"status", workflow::name_of(now.state)},
                {"attempt", facts.attempts}, {"device", facts.device}};
   if (now.state == workflow::stage_state::succeeded) {
     data["run_ms"] = facts.run_ms;
@@ -503,7 +522,8 @@ void job_actor::run_effects(const workflow::effects& effects) {
     queue_ready();
 }
 
-// -- the queue -------------------------------------------------------------------------------------------------------------
+// -- the queue
+// -------------------------------------------------------------------------------------------------------------
 
 void job_actor::queue_ready() {
   if (core_.ended())
@@ -549,7 +569,8 @@ wire::assign job_actor::assignment(std::uint32_t stage, const std::string& devic
   out.params["attempt"] = core_.facts(stage).attempts;
   out.timeout_ms = planned.timeout_s * 1000;
   for (const auto& input : core_.run().inputs_of(stage))
-    out.inputs.push_back({input.port, input.file.sha256, input.file.bytes, input.file.content_type, input.file.metadata});
+    out.inputs.push_back(
+        {input.port, input.file.sha256, input.file.bytes, input.file.content_type, input.file.metadata});
   return out;
 }
 
@@ -568,7 +589,8 @@ caf::result<void> job_actor::tick(job_tick&) {
   return {};
 }
 
-// After a restart a stage that ran is left to its node for a while: the node says that it still runs, or that it does not.
+// After a restart a stage that ran is left to its node for a while: the node says that it still runs, or that it does
+// not.
 void job_actor::await_nodes() {
   for (const auto& [stage, deadline] : std::map(awaited_)) {
     const auto& now = core_.run().at(stage);
@@ -592,7 +614,8 @@ void job_actor::await_nodes() {
       give_up("its node did not come back");
       continue;
     }
-    request(others_->cluster, std::chrono::seconds(5), attempt_asked{core_.facts(stage).device, id(), stage, now.attempt})
+    request(others_->cluster, std::chrono::seconds(5),
+            attempt_asked{core_.facts(stage).device, id(), stage, now.attempt})
         .then(
             [give_up](description& d) {
               if (d.value.contains("runs") && !d.value["runs"].get<bool>())

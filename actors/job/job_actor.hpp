@@ -63,9 +63,12 @@ private:
   void tell_end(step& s) const;
   void add_result_rows(step& s) const;
 
-  /// Hands the step to the ledger; `then` runs when it is durable. If it fails, this actor leaves and comes back from disk.
-  void commit_step(step s, timestamp at, std::function<void(const booked&)> then, std::function<void(caf::error)> failed);
-  void request_ledger(book request_message, std::function<void(const booked&)> then, std::function<void(caf::error)> failed);
+  /// Hands the step to the ledger; `then` runs when it is durable. If it fails, this actor leaves and comes back from
+  /// disk.
+  void commit_step(step s, timestamp at, std::function<void(const booked&)> then,
+                   std::function<void(caf::error)> failed);
+  void request_ledger(book request_message, std::function<void(const booked&)> then,
+                      std::function<void(caf::error)> failed);
   /// Commits and answers {"status": …} when durable, queueing what became ready.
   caf::result<description> commit_and_answer(step s, timestamp at);
   void run_effects(const workflow::effects& effects);
@@ -79,9 +82,9 @@ private:
 
   address_book_ptr others_;
   job_options options_;
-  std::size_t commits_ = 0; // under way at the ledger
-  std::set<std::uint32_t> queued_;                    // told to the scheduler
-  std::map<std::uint32_t, std::int64_t> awaited_;     // running before the restart → when it is given up
+  std::size_t commits_ = 0;                       // under way at the ledger
+  std::set<std::uint32_t> queued_;                // told to the scheduler
+  std::map<std::uint32_t, std::int64_t> awaited_; // running before the restart → when it is given up
   std::map<std::uint32_t, std::int64_t> told_progress_, told_preview_; // when last
   bool tick_due_ = false;
 };

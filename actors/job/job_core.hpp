@@ -1,7 +1,7 @@
 #pragma once
 
-// One job: the run of its workflow, who pays for it, and what is told of it. Pure, rebuilt from its events. It holds its
-// whole plan, so it finishes under the definition that it started with.
+// One job: the run of its workflow, who pays for it, and what is told of it. Pure, rebuilt from its events. It holds
+// its whole plan, so it finishes under the definition that it started with.
 
 #include "common/clock.hpp"
 #include "common/ids.hpp"
@@ -26,8 +26,8 @@ struct submitted {
   json plan = json::object();
   timestamp at = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight, generation,
-                                                inputs, plan, at)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight,
+                                                generation, inputs, plan, at)
 
 /// The run went on: `what` is a workflow::event, the rest is what is known of the attempt.
 struct advanced {
@@ -56,7 +56,7 @@ struct stage_facts {
   std::uint32_t attempts = 0; // started
   timestamp queued_at = 0, started_at = 0, ended_at = 0;
   std::uint32_t run_ms = 0;
-  std::vector<std::string> bad_devices; // that failed it by a fault of their own
+  std::vector<std::string> bad_devices;                   // that failed it by a fault of their own
   std::optional<std::pair<double, std::string>> progress; // of the running attempt; not stored
 };
 
@@ -69,7 +69,8 @@ public:
   workflow::effects apply(const event& happened);
   void evolve(const event& happened) { apply(happened); }
 
-  // -- questions; only of a job that exists ------------------------------------------------------------------------------
+  // -- questions; only of a job that exists
+  // ------------------------------------------------------------------------------
   const workflow::run& run() const { return *run_; }
   const submitted& origin() const { return origin_; }
   const stage_facts& facts(std::uint32_t stage) const { return facts_.at(stage); }

@@ -20,17 +20,18 @@ struct submit_job {
   static constexpr actor_kind to = actor_kind::job;
   using reply = submitted_job;
   std::string job, account;
-  std::uint32_t weight = 1;        // of the account's tier in the fair queue
-  std::uint64_t generation = 0;    // its number in the owner's history
+  std::uint32_t weight = 1;         // of the account's tier in the fair queue
+  std::uint64_t generation = 0;     // its number in the owner's history
   std::string workflow, definition; // name, and content hash
   std::uint32_t version = 1;
   json inputs = json::object();
-  json plan = json::object();      // workflows::plan
-  std::string period;              // of the monthly allowance, given before the hold if it is due
+  json plan = json::object(); // workflows::plan
+  std::string period;         // of the monthly allowance, given before the hold if it is due
   micro_credits allowance = 0;
   timestamp at = 0;
 };
-TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, period, allowance, at)
+TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, period,
+               allowance, at)
 
 /// The job as its owner sees it. Errors: not_found.
 struct describe_job {
@@ -149,17 +150,17 @@ TROUPE_MESSAGE(job_tick, at)
 } // namespace troupe
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_job, caf::id_block::troupe_scheduler::end)
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::submitted_job))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::submit_job))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::describe_job))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::cancel_job))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::forget_job))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::remake_artifact))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::resume_job))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::place_stage))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_moved))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_rejected))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_report))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_reattached))
-  CAF_ADD_TYPE_ID(troupe_job, (troupe::job_tick))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::submitted_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::submit_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::describe_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::cancel_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::forget_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::remake_artifact))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::resume_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::place_stage))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_moved))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_rejected))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_report))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_reattached))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::job_tick))
 CAF_END_TYPE_ID_BLOCK(troupe_job)

@@ -2,8 +2,8 @@
 
 namespace troupe {
 
-ledger_actor::ledger_actor(caf::actor_config& config, actor_board& board, storage::journal& journal, std::string account,
-                           storage::replayed past, std::uint64_t last_feed_id)
+ledger_actor::ledger_actor(caf::actor_config& config, actor_board& board, storage::journal& journal,
+                           std::string account, storage::replayed past, std::uint64_t last_feed_id)
   : persistent(config, board, journal, actor_kind::ledger, std::move(account), std::move(past)),
     next_feed_id_(last_feed_id + 1) {
   snapshot_every_ = 256;
@@ -13,11 +13,8 @@ caf::behavior ledger_actor::make_behavior() {
   if (!restore())
     return {};
   return {
-      on(&ledger_actor::book_all),
-      on(&ledger_actor::read),
-      on(&ledger_actor::inspect_self),
-      on(&ledger_actor::on_committed),
-      on(&ledger_actor::on_passivate),
+      on(&ledger_actor::book_all),     on(&ledger_actor::read),         on(&ledger_actor::inspect_self),
+      on(&ledger_actor::on_committed), on(&ledger_actor::on_passivate),
   };
 }
 
@@ -49,15 +46,16 @@ caf::result<booked> ledger_actor::book_all(book& request) {
     else if (status == storage::commit_status::exists)
       promise.deliver(refuse(refusal::exists, "that name is taken"));
     else
-      promise.deliver(refuse(refusal::unavailable, std::string{"the journal did not take it: "} + storage::to_string(status)));
+      promise.deliver(
+          refuse(refusal::unavailable, std::string{"the journal did not take it: "} + storage::to_string(status)));
   });
   return promise;
 }
 
 caf::result<books> ledger_actor::read(read_books&) {
   using ledger::account_book;
-  books answer{core_.balance(account_book::wallet), core_.balance(account_book::held), core_.balance(account_book::revenue),
-               -core_.balance(account_book::grants)};
+  books answer{core_.balance(account_book::wallet), core_.balance(account_book::held),
+               core_.balance(account_book::revenue), -core_.balance(account_book::grants)};
   if (idle())
     return answer;
   auto promise = make_response_promise<books>(); // memory may be ahead of the disk: answer when it is not

@@ -75,7 +75,8 @@ std::variant<std::monostate, transferred, refusal_reason> ledger_core::judge(con
     if (found->second.captured.contains(asked.stage))
       return std::monostate{};
     if (asked.amount > found->second.left)
-      return refuse(code::conflict, "a capture for stage " + asked.stage + " of job " + asked.job + " exceeds its hold");
+      return refuse(code::conflict,
+                    "a capture for stage " + asked.stage + " of job " + asked.job + " exceeds its hold");
     return out;
   }
   if (asked.kind == "release") {

@@ -24,8 +24,8 @@ const char* to_string(account_book which);
 /// One balanced transfer.
 struct transferred {
   static constexpr const char* type = "transferred";
-  std::uint64_t id = 0;  // from 1, dense in this ledger
-  std::string kind;      // hold, capture, release, grant, allowance
+  std::uint64_t id = 0;     // from 1, dense in this ledger
+  std::string kind;         // hold, capture, release, grant, allowance
   micro_credits amount = 0; // > 0, or 0 for a hold or capture that is free
   std::string job, stage, period, note;
   timestamp at = 0;

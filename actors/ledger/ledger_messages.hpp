@@ -56,8 +56,8 @@ struct book {
   std::string account;
   timestamp at = 0;
   std::vector<movement> movements;
-  storage::batch attached;        // what must exist if and only if the money moves: a job's events and rows
-  std::vector<std::string> feed;  // packed entries for the account's log, in order
+  storage::batch attached;       // what must exist if and only if the money moves: a job's events and rows
+  std::vector<std::string> feed; // packed entries for the account's log, in order
 };
 TROUPE_MESSAGE(book, account, at, movements, attached, feed)
 
@@ -80,8 +80,8 @@ TROUPE_MESSAGE(read_books, account)
 } // namespace troupe
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_ledger, caf::id_block::troupe_base::end)
-  CAF_ADD_TYPE_ID(troupe_ledger, (troupe::book))
-  CAF_ADD_TYPE_ID(troupe_ledger, (troupe::booked))
-  CAF_ADD_TYPE_ID(troupe_ledger, (troupe::read_books))
-  CAF_ADD_TYPE_ID(troupe_ledger, (troupe::books))
+CAF_ADD_TYPE_ID(troupe_ledger, (troupe::book))
+CAF_ADD_TYPE_ID(troupe_ledger, (troupe::booked))
+CAF_ADD_TYPE_ID(troupe_ledger, (troupe::read_books))
+CAF_ADD_TYPE_ID(troupe_ledger, (troupe::books))
 CAF_END_TYPE_ID_BLOCK(troupe_ledger)

@@ -19,9 +19,9 @@ scheduler_actor::scheduler_actor(caf::actor_config& config, actor_board& board, 
 caf::behavior scheduler_actor::make_behavior() {
   delayed_send(this, tick_every, scheduler_tick{0});
   return {
-      on(&scheduler_actor::queue),   on(&scheduler_actor::withdraw), on(&scheduler_actor::over),
-      on(&scheduler_actor::goes_on), on(&scheduler_actor::joined),   on(&scheduler_actor::left),
-      on(&scheduler_actor::explain), on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
+      on(&scheduler_actor::queue),        on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
+      on(&scheduler_actor::goes_on),      on(&scheduler_actor::joined),      on(&scheduler_actor::left),
+      on(&scheduler_actor::explain),      on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
       on(&scheduler_actor::inspect_self),
   };
 }
@@ -103,7 +103,8 @@ void scheduler_actor::carry_out(const scheduling::start& c) {
             [this, c](caf::error& why) {
               auto refused = read_refusal(why);
               if (refused.why == refusal::unavailable)
-                log::warn("job {} did not take a device for stage {}: {}", c.ref.job.value, c.ref.stage, refused.message);
+                log::warn("job {} did not take a device for stage {}: {}", c.ref.job.value, c.ref.stage,
+                          refused.message);
               apply(scheduling::stage_ended{c.ref, c.attempt, c.device, scheduling::outcome::cancelled, 0});
             });
 }

@@ -7,8 +7,8 @@
 
 namespace troupe {
 
-/// The SCHEDULER: says which stage runs where. It decides in its core and here only carries the decisions out. Nothing of
-/// it is stored: after a restart jobs queue their stages again and nodes say what they run.
+/// The SCHEDULER: says which stage runs where. It decides in its core and here only carries the decisions out. Nothing
+/// of it is stored: after a restart jobs queue their stages again and nodes say what they run.
 class scheduler_actor final : public visible {
 public:
   scheduler_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, scheduling::limits limits,
