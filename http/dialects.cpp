@@ -120,7 +120,8 @@ family family_of(std::string_view path, std::string_view authorization) {
     return family::unified;
   if (key.starts_with("sk_live_"))
     return family::platform;
-  bool platform = starts_with_path(path, "/api/v1/chat/completions") || starts_with_path(path, "/api/v1/images/generations");
+  bool platform =
+      starts_with_path(path, "/api/v1/chat/completions") || starts_with_path(path, "/api/v1/images/generations");
   return platform ? family::platform : family::unified;
 }
 

@@ -33,12 +33,12 @@ verb verb_from(std::string_view name);
 
 /// Who sends a request, as the authenticator found out.
 struct identity {
-  std::string account;  ///< account id
+  std::string account; ///< account id
   std::string username;
-  bool admin = false;   ///< role `admin`
-  std::string tier;     ///< e.g. "creator"
-  std::string key;      ///< id of the API key; empty with a session
-  std::string session;  ///< id of the session; empty with a key
+  bool admin = false;  ///< role `admin`
+  std::string tier;    ///< e.g. "creator"
+  std::string key;     ///< id of the API key; empty with a session
+  std::string session; ///< id of the session; empty with a key
   bool via_cookie = false;
   std::optional<std::int64_t> per_minute; ///< the key's own rate limit; 0 = none
 };
@@ -46,14 +46,14 @@ struct identity {
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
 struct request {
-  verb method = verb::get; ///< HEAD arrives as `get` at a handler; the server leaves out the body
-  std::string target;      ///< as it was sent, e.g. "/api/video/a%20b.mp4?token=x"
-  std::string raw_path;    ///< the target without its query, still encoded
+  verb method = verb::get;                       ///< HEAD arrives as `get` at a handler; the server leaves out the body
+  std::string target;                            ///< as it was sent, e.g. "/api/video/a%20b.mp4?token=x"
+  std::string raw_path;                          ///< the target without its query, still encoded
   std::multimap<std::string, std::string> query; ///< decoded, valid UTF-8
-  header_list headers;     ///< in their order, names in lower case
-  std::string body;        ///< whole and within the limits
-  std::string remote_address; ///< of the client, without a port
-  std::string request_id;     ///< a UUID; it is sent back as x-request-id
+  header_list headers;                           ///< in their order, names in lower case
+  std::string body;                              ///< whole and within the limits
+  std::string remote_address;                    ///< of the client, without a port
+  std::string request_id;                        ///< a UUID; it is sent back as x-request-id
   std::map<std::string, std::string> path_params; ///< decoded; filled by the router
   http::family family = http::family::studio;     ///< whose error shape answers
   std::optional<identity> who;                    ///< filled by the pipeline
@@ -69,6 +69,11 @@ struct request {
 
 /// One server-sent event. Empty `id` and `name` are left out; `data` may have several lines.
 struct event {
+  event() = default;
+  // A constructor, as g++ 12 destroys aggregate temporaries of a co_await expression twice.
+  event(std::string id_, std::string name_, std::string data_)
+    : id(std::move(id_)), name(std::move(name_)), data(std::move(data_)) {}
+
   std::string id;
   std::string name;
   std::string data;

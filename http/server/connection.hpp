@@ -105,7 +105,8 @@ asio::awaitable<bool> write_reply(host& h, connection& c, exchange x, reply r);
 asio::awaitable<bool> write_events(host& h, connection& c, const exchange& x, std::string head, event_stream s);
 
 /// The status line and headers up to the blank line. `length`: of the body, or nullopt for none to be told.
-std::string response_head(const exchange& x, int status, const header_list& headers, std::optional<std::uint64_t> length);
+std::string response_head(const exchange& x, int status, const header_list& headers,
+                          std::optional<std::uint64_t> length);
 
 /// Serves requests until the connection ends.
 asio::awaitable<void> serve(std::shared_ptr<host> h, std::shared_ptr<connection> c);

@@ -84,12 +84,10 @@ public:
     while (open()) {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
       auto beat = host_.options.heartbeat_time;
-      if (co_await state_->bell->wait(std::min(left, beat)))
+      bool rung = co_await state_->bell->wait(std::min(left, beat));
+      if (rung || !open() || std::chrono::steady_clock::now() >= until)
         break;
-      if (std::chrono::steady_clock::now() >= until)
-        break;
-      if (open() && !co_await raw(": still here\n\n"))
-        break;
+      co_await raw(": still here\n\n");
     }
     co_return open();
   }
@@ -112,9 +110,10 @@ private:
   asio::awaitable<bool> deliver(std::string text) {
     if (!open())
       co_return false;
-    if (!text.empty() && !co_await raw(std::move(text)))
-      co_return false;
-    co_return open();
+    bool ok = true;
+    if (!text.empty()) // not in one condition: g++ 12 mistranslates a co_await to the right of && or ||
+      ok = co_await raw(std::move(text));
+    co_return ok&& open();
   }
 
   host& host_;
@@ -146,7 +145,8 @@ private:
 } // namespace
 
 asio::awaitable<bool> write_events(host& h, connection& c, const exchange& x, std::string head, event_stream s) {
-  if (!co_await c.write(h.options.write_time, head) || x.head)
+  bool ok = co_await c.write(h.options.write_time, head);
+  if (!ok || x.head)
     co_return false;
   auto executor = co_await asio::this_coro::executor;
   auto state = std::make_shared<stream_state>();
@@ -155,7 +155,8 @@ asio::awaitable<bool> write_events(host& h, connection& c, const exchange& x, st
   asio::co_spawn(executor, watch(c.shared_from_this(), state), asio::detached);
   writer out{h, c, x.http_1_1, state};
   auto retry = "retry: " + std::to_string(h.options.retry_hint.count()) + "\n\n";
-  if (co_await out.raw(retry)) {
+  ok = co_await out.raw(retry);
+  if (ok) {
     try {
       co_await s.run(out);
     } catch (const std::exception& e) {

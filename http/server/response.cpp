@@ -16,16 +16,39 @@ namespace troupe::http {
 namespace {
 
 std::string_view reason(int status) {
-  static const std::map<int, std::string_view> names{
-      {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-      {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-      {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-      {402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-      {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-      {415, "Unsupported Media Type"}, {416, "Range Not Satisfiable"}, {417, "Expectation Failed"},
-      {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-      {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-      {504, "Gateway Timeout"}};
+  static const std::map<int, std::string_view> names{{200, "OK"},
+                                                     {201, "Created"},
+                                                     {202, "Accepted"},
+                                                     {204, "No Content"},
+                                                     {206, "Partial Content"},
+                                                     {301, "Moved Permanently"},
+                                                     {302, "Found"},
+                                                     {303, "See Other"},
+                                                     {304, "Not Modified"},
+                                                     {307, "Temporary Redirect"},
+                                                     {308, "Permanent Redirect"},
+                                                     {400, "Bad Request"},
+                                                     {401, "Unauthorized"},
+                                                     {402, "Payment Required"},
+                                                     {403, "Forbidden"},
+                                                     {404, "Not Found"},
+                                                     {405, "Method Not Allowed"},
+                                                     {408, "Request Timeout"},
+                                                     {409, "Conflict"},
+                                                     {410, "Gone"},
+                                                     {413, "Content Too Large"},
+                                                     {414, "URI Too Long"},
+                                                     {415, "Unsupported Media Type"},
+                                                     {416, "Range Not Satisfiable"},
+                                                     {417, "Expectation Failed"},
+                                                     {422, "Unprocessable Content"},
+                                                     {429, "Too Many Requests"},
+                                                     {431, "Request Header Fields Too Large"},
+                                                     {500, "Internal Server Error"},
+                                                     {501, "Not Implemented"},
+                                                     {502, "Bad Gateway"},
+                                                     {503, "Service Unavailable"},
+                                                     {504, "Gateway Timeout"}};
   auto found = names.find(status);
   return found == names.end() ? std::string_view{"Status"} : found->second;
 }
@@ -89,7 +112,8 @@ std::string disposition(const std::string& name) {
   std::string extended;
   for (char c : name) {
     auto byte = static_cast<unsigned char>(c);
-    bool token = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
+    bool token =
+        (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
     plain += token || c == ' ' ? c : '_';
     if (token)
       extended += c;
@@ -102,7 +126,8 @@ std::string disposition(const std::string& name) {
 asio::awaitable<bool> send_file(host& h, connection& c, const file_descriptor& file, file_plan plan) {
   std::vector<char> chunk(static_cast<std::size_t>(std::min<std::uint64_t>(h.options.file_chunk_bytes, plan.length)));
   while (plan.length > 0) {
-    auto n = file.read(chunk.data(), static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), plan.length)), plan.offset);
+    auto n = file.read(chunk.data(), static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), plan.length)),
+                       plan.offset);
     if (n == 0) // it shrank: the promised length can only be broken by cutting the connection
       co_return false;
     if (!co_await c.write(h.options.write_time, {chunk.data(), n}))
@@ -132,7 +157,8 @@ asio::awaitable<bool> write_bytes(host& h, connection& c, const exchange& x, int
   co_return x.keep_alive;
 }
 
-asio::awaitable<bool> write_problem(host& h, connection& c, const exchange& x, header_list headers, const problem& why) {
+asio::awaitable<bool> write_problem(host& h, connection& c, const exchange& x, header_list headers,
+                                    const problem& why) {
   set_default(headers, "cache-control", "no-store");
   set_default(headers, "content-type", "application/json");
   auto body = render(why, x.family).dump(-1, ' ', false, json::error_handler_t::replace);
@@ -147,7 +173,8 @@ asio::awaitable<bool> write_file(host& h, connection& c, const exchange& x, head
     co_return co_await write_problem(h, c, x, {}, not_found("The file is no longer there"));
   }
   // Range is defined for GET alone (RFC 9110, 14.2).
-  auto plan = plan_file(*size, wanted.etag, x.head ? std::string_view{} : std::string_view{x.range}, x.if_range, x.if_none_match);
+  auto plan = plan_file(*size, wanted.etag, x.head ? std::string_view{} : std::string_view{x.range}, x.if_range,
+                        x.if_none_match);
   set_default(headers, "accept-ranges", "bytes");
   set_default(headers, "cache-control", "private, no-cache");
   if (!wanted.etag.empty())
@@ -164,18 +191,21 @@ asio::awaitable<bool> write_file(host& h, connection& c, const exchange& x, head
     headers.emplace_back("content-disposition", disposition(wanted.download_name));
   if (plan.status == 206)
     headers.emplace_back("content-range", "bytes " + std::to_string(plan.offset) + '-' +
-                                              std::to_string(plan.offset + plan.length - 1) + '/' + std::to_string(*size));
+                                              std::to_string(plan.offset + plan.length - 1) + '/' +
+                                              std::to_string(*size));
   auto head = response_head(x, plan.status, headers, plan.length);
   if (!co_await c.write(h.options.write_time, head))
     co_return false;
-  if (!x.head && !co_await send_file(h, c, file, plan))
-    co_return false;
-  co_return x.keep_alive;
+  bool sent = true;
+  if (!x.head)
+    sent = co_await send_file(h, c, file, plan);
+  co_return sent&& x.keep_alive;
 }
 
 } // namespace
 
-std::string response_head(const exchange& x, int status, const header_list& headers, std::optional<std::uint64_t> length) {
+std::string response_head(const exchange& x, int status, const header_list& headers,
+                          std::optional<std::uint64_t> length) {
   std::string out = "HTTP/1.1 " + std::to_string(status) + ' ';
   out += reason(status);
   out += "\r\n";

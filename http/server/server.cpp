@@ -32,7 +32,8 @@ struct loop {
 
 class beast_server final : public server {
 public:
-  beast_server(server_options options, handler answer) : host_(std::make_shared<host>(std::move(options), std::move(answer))) {
+  beast_server(server_options options, handler answer)
+    : host_(std::make_shared<host>(std::move(options), std::move(answer))) {
     for (unsigned i = 0; i < std::max(1u, host_->options.threads); ++i)
       loops_.push_back(std::make_unique<loop>());
   }

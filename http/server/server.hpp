@@ -34,12 +34,12 @@ struct server_options {
   std::size_t connections_max = 4096;             ///< beyond: 503 and close
   std::size_t connections_per_address_max = 1024; ///< IPv6: per /64
 
-  std::chrono::milliseconds header_time{10'000};   ///< first byte to the end of the headers; beyond: 408
-  std::chrono::milliseconds body_time{30'000};     ///< for the body, plus its size at `body_rate_min`; beyond: 408
-  std::uint64_t body_rate_min = 64 << 10;          ///< bytes a second
-  std::chrono::milliseconds write_time{30'000};    ///< for each piece of a response
-  std::chrono::milliseconds idle_time{75'000};     ///< between two requests
-  std::chrono::milliseconds linger_time{3'000};    ///< to let a client read why its connection is closed
+  std::chrono::milliseconds header_time{10'000};    ///< first byte to the end of the headers; beyond: 408
+  std::chrono::milliseconds body_time{30'000};      ///< for the body, plus its size at `body_rate_min`; beyond: 408
+  std::uint64_t body_rate_min = 64 << 10;           ///< bytes a second
+  std::chrono::milliseconds write_time{30'000};     ///< for each piece of a response
+  std::chrono::milliseconds idle_time{75'000};      ///< between two requests
+  std::chrono::milliseconds linger_time{3'000};     ///< to let a client read why its connection is closed
   std::chrono::milliseconds heartbeat_time{15'000}; ///< a comment on a silent event stream
   std::chrono::milliseconds retry_hint{1'000};      ///< told to event streams that a drain ends
 

@@ -28,7 +28,8 @@ std::string_view view(beast::string_view s) { return {s.data(), s.size()}; }
 
 std::string lower(std::string_view text) {
   std::string out{text};
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
 }
 
@@ -64,15 +65,23 @@ public:
   session(host& h, connection& c) : host_(h), connection_(c), buffer_(buffer_bytes_max) {}
 
   asio::awaitable<void> run() {
-    bool first = true;
-    while (!host_.draining && co_await wait_for_bytes(first)) {
-      first = false;
-      if (!co_await one_request())
+    for (bool first = true; !host_.draining; first = false) {
+      bool more = co_await wait_for_bytes(first);
+      if (!more)
+        break;
+      bool keep = co_await one_request();
+      if (!keep)
         break;
     }
   }
 
 private:
+  // A drain does not wait for clients that read their answer and then do not close.
+  std::chrono::milliseconds linger() const {
+    return host_.draining ? std::min(host_.options.linger_time, std::chrono::milliseconds{100})
+                          : host_.options.linger_time;
+  }
+
   // Between two requests nothing but the next one's first byte is waited for, and a drain may end the wait.
   asio::awaitable<bool> wait_for_bytes(bool first) {
     if (buffer_.size() > 0)
@@ -98,10 +107,12 @@ private:
     ++host_.requests;
     fill(p);
     auto no = check_head(p);
-    if (!no)
+    if (!no) {
       no = co_await read_body(p);
-    else if (!no->rest_unread && !co_await discard_body(p))
-      no->rest_unread = true;
+    } else if (!no->rest_unread) {
+      bool discarded = co_await discard_body(p);
+      no->rest_unread = !discarded;
+    }
     if (!no)
       no = check_content();
     if (no)
@@ -110,7 +121,7 @@ private:
     auto answer = co_await ask();
     bool keep = co_await write_reply(host_, connection_, std::move(x), std::move(answer));
     if (!keep)
-      co_await connection_.close_politely(host_.options.linger_time);
+      co_await connection_.close_politely(linger());
     co_return keep;
   }
 
@@ -153,7 +164,9 @@ private:
     auto from = list.find_first_not_of(" \t");
     boost::system::error_code ec;
     if (from != std::string_view::npos)
-      if (auto parsed = asio::ip::make_address(std::string{list.substr(from, list.find_last_not_of(" \t") - from + 1)}, ec); !ec)
+      if (auto parsed =
+              asio::ip::make_address(std::string{list.substr(from, list.find_last_not_of(" \t") - from + 1)}, ec);
+          !ec)
         request_.remote_address = parsed.to_string();
     request_.secure = request_.header("x-forwarded-proto") == "https";
   }
@@ -163,8 +176,12 @@ private:
     std::optional<refusal> no;
     if (ec == error::header_limit || ec == error::buffer_overflow)
       no = p.get().target().empty()
-               ? refuse(414, "uri_too_long", "The request line is longer than " + std::to_string(host_.options.header_bytes_max) + " bytes", true)
-               : refuse(431, "headers_too_large", "The headers are larger than " + std::to_string(host_.options.header_bytes_max) + " bytes", true);
+               ? refuse(414, "uri_too_long",
+                        "The request line is longer than " + std::to_string(host_.options.header_bytes_max) + " bytes",
+                        true)
+               : refuse(431, "headers_too_large",
+                        "The headers are larger than " + std::to_string(host_.options.header_bytes_max) + " bytes",
+                        true);
     else if (connection_.expired())
       no = refuse(408, "request_timeout", "The request did not arrive in time", true);
     else if (ec.category() == make_error_code(error::bad_target).category() && ec != error::end_of_stream &&
@@ -186,8 +203,11 @@ private:
 
   std::optional<refusal> check_head(const parser& p) {
     if (request_.target.size() > host_.options.target_bytes_max)
-      return refuse(414, "uri_too_long", "The request target is longer than " + std::to_string(host_.options.target_bytes_max) + " bytes", false);
-    auto hosts = std::count_if(request_.headers.begin(), request_.headers.end(), [](const auto& h) { return h.first == "host"; });
+      return refuse(414, "uri_too_long",
+                    "The request target is longer than " + std::to_string(host_.options.target_bytes_max) + " bytes",
+                    false);
+    auto hosts = std::count_if(request_.headers.begin(), request_.headers.end(),
+                               [](const auto& h) { return h.first == "host"; });
     if (hosts > 1 || (hosts == 0 && exchange_.http_1_1))
       return refuse(400, "malformed_request", "The request needs exactly one Host header", true);
     // Anything but plain "chunked" leaves it open where the body ends, which is how requests are smuggled.
@@ -209,7 +229,8 @@ private:
   }
 
   std::chrono::milliseconds body_time(std::uint64_t bytes) const {
-    return host_.options.body_time + std::chrono::milliseconds(bytes * 1000 / std::max<std::uint64_t>(host_.options.body_rate_min, 1));
+    return host_.options.body_time +
+           std::chrono::milliseconds(bytes * 1000 / std::max<std::uint64_t>(host_.options.body_rate_min, 1));
   }
 
   asio::awaitable<std::optional<refusal>> read_body(parser& p) {
@@ -297,7 +318,7 @@ private:
       answer.headers.emplace_back("retry-after", "1");
     bool keep = co_await write_reply(host_, connection_, exchange_, std::move(answer));
     if (!keep)
-      co_await connection_.close_politely(host_.options.linger_time);
+      co_await connection_.close_politely(linger());
     co_return keep;
   }
 

@@ -21,7 +21,7 @@
 namespace troupe::testing {
 
 struct http_response {
-  int status = 0; ///< 0: none came
+  int status = 0;                             ///< 0: none came
   std::map<std::string, std::string> headers; ///< names in lower case
   std::string body;
   std::string header(const std::string& name) const {
@@ -33,7 +33,8 @@ struct http_response {
 /// One connection to 127.0.0.1. Every wait ends after `patience`.
 class http_client {
 public:
-  explicit http_client(std::uint16_t port, std::chrono::milliseconds patience = std::chrono::seconds{5}) : patience_(patience) {
+  explicit http_client(std::uint16_t port, std::chrono::milliseconds patience = std::chrono::seconds{5})
+    : patience_(patience) {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -123,14 +124,12 @@ public:
   }
   /// Everything up to the end of the connection.
   std::string rest() {
-    while (fill()) {
-    }
+    while (fill()) {}
     return std::exchange(in_, {});
   }
   /// True when the server closed and nothing unread is left, within the patience.
   bool closed_by_server() {
-    while (fill()) {
-    }
+    while (fill()) {}
     return ended_ && in_.empty();
   }
   bool has_unread() const { return !in_.empty(); }
@@ -159,8 +158,7 @@ private:
     }
   }
   std::string exactly(std::size_t n) {
-    while (in_.size() < n && fill()) {
-    }
+    while (in_.size() < n && fill()) {}
     auto out = in_.substr(0, n);
     in_.erase(0, out.size());
     return out;

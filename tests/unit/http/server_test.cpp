@@ -41,7 +41,8 @@ struct echo {
       co_return reply::of({}).with("x-thing", "a\r\nset-cookie: b");
     if (r.raw_path == "/big")
       co_return reply::bytes(std::string(3'000'000, 'x'), "text/plain");
-    json out{{"method", to_string(r.method)}, {"target", r.target}, {"bytes", r.body.size()}, {"from", r.remote_address}};
+    json out{
+        {"method", to_string(r.method)}, {"target", r.target}, {"bytes", r.body.size()}, {"from", r.remote_address}};
     for (const auto& [k, v] : r.query)
       out["query"][k] = v;
     co_return reply::of(std::move(out));
@@ -164,8 +165,7 @@ TEST_F(a_server, reads_chunked_bodies_and_bounds_them_while_reading) {
   a.send("POST /a HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n");
   EXPECT_EQ(json::parse(a.response().body)["bytes"], 5);
   b.send("POST /a HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n");
-  for (int i = 0; i < 40 && b.send("10000\r\n" + std::string(65536, 'x') + "\r\n"); ++i) {
-  }
+  for (int i = 0; i < 40 && b.send("10000\r\n" + std::string(65536, 'x') + "\r\n"); ++i) {}
   EXPECT_EQ(b.response().status, 413);
 }
 
@@ -198,8 +198,7 @@ TEST_F(a_server, refuses_floods_of_headers_and_long_targets) {
   auto port = start();
   http_client a{port}, b{port}, d{port};
   a.send("GET / HTTP/1.1\r\nhost: t\r\n");
-  for (int i = 0; i < 2000 && a.send("x-" + std::to_string(i) + ": " + std::string(50, 'y') + "\r\n"); ++i) {
-  }
+  for (int i = 0; i < 2000 && a.send("x-" + std::to_string(i) + ": " + std::string(50, 'y') + "\r\n"); ++i) {}
   auto r = a.response();
   EXPECT_EQ(r.status, 431);
   EXPECT_TRUE(json::parse(r.body).contains("error"));
@@ -211,14 +210,13 @@ TEST_F(a_server, refuses_floods_of_headers_and_long_targets) {
 
 TEST_F(a_server, tells_who_is_not_speaking_http_in_the_words_of_the_family) {
   auto port = start();
-  for (std::string bad : {"GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\x01 HTTP/1.1\r\n\r\n",
-                          "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
-                          "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-                          "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
-                          "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
-                          "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\nabc",
-                          "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-                          "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
+  for (std::string bad :
+       {"GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\x01 HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
     http_client c{port};
     c.send(bad);
     auto r = c.response();
@@ -416,7 +414,8 @@ TEST_F(a_server, outlives_two_thousand_connections_of_random_bytes) {
   options.linger_time = 50ms;
   auto port = start();
   std::mt19937 random{42};
-  const std::string valid = "POST /a?x=1 HTTP/1.1\r\nhost: t\r\ncontent-length: 10\r\nx-request-id: 1\r\n\r\n0123456789";
+  const std::string valid =
+      "POST /a?x=1 HTTP/1.1\r\nhost: t\r\ncontent-length: 10\r\nx-request-id: 1\r\n\r\n0123456789";
   for (int i = 0; i < 2000; ++i) {
     std::string text;
     if (i % 2) {
