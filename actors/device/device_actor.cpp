@@ -63,10 +63,10 @@ caf::result<void> device_actor::stop(stop_stage& m) {
 }
 
 caf::result<void> device_actor::report(device_report& m) {
-  if (auto done = std::get_if<wire::finished>(&m.what)) {
+  if (auto good = std::get_if<wire::finished>(&m.what)) {
     ++succeeded_;
-    end_attempt(done->ref, scheduling::outcome::ok, done->run_ms);
-    deliver(done->ref, *done);
+    end_attempt(good->ref, scheduling::outcome::ok, good->run_ms);
+    deliver(good->ref, *good);
   } else if (auto bad = std::get_if<wire::failed>(&m.what)) {
     ++failed_;
     entry().note_error("job " + bad->ref.job + ", stage " + std::to_string(bad->ref.stage) + ": " + bad->fault + ": " +

@@ -72,8 +72,8 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
   if (!plan)
     return refuse(refusal::invalid, plan.error().message);
   step s;
-  event submitted = jobs::submitted{m.job,    m.account,    m.workflow, m.definition,      m.version,
-                                    m.weight, m.generation, m.inputs,   std::move(m.plan), m.at};
+  event submitted = jobs::submitted{m.job,    m.account,    m.workflow,    m.definition, m.version,         m.weight,
+                                    m.generation, m.feed_before, m.inputs, std::move(m.plan), m.at};
   core_.apply(submitted);
   s.events.push_back(std::move(submitted));
   jobs::advanced begun;

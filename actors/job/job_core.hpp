@@ -21,13 +21,12 @@ struct submitted {
   static constexpr const char* type = "submitted";
   std::string job, account, workflow, definition;
   std::uint32_t version = 1, weight = 1;
-  std::uint64_t generation = 0;
+  std::uint64_t generation = 0, feed_before = 0;
   json inputs = json::object();
   json plan = json::object();
   timestamp at = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight,
-                                                generation, inputs, plan, at)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight, generation, feed_before, inputs, plan, at)
 
 /// The run went on: `what` is a workflow::event, the rest is what is known of the attempt.
 struct advanced {
