@@ -18,7 +18,7 @@ namespace troupe::engines {
 using child_sink = std::function<bool(std::span<const std::byte> bytes)>;
 
 struct child_limits {
-  std::chrono::milliseconds time{60'000};
+  std::chrono::milliseconds time{600'000}; // two thousand digits take flite a minute
   std::size_t bytes_max = 256U << 20;
 };
 
