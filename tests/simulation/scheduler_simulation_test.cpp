@@ -46,9 +46,9 @@ public:
 
   // Faults stop: every device is up and enabled, and nothing new comes.
   void calm_down() {
-    for (auto& [id, d] : devices_) {
+    for (const auto& [id, d] : devices_) {
       down_.erase(id);
-      tell(d);
+      come_back(id);
       tell(device_enable{{id}});
     }
     forget_exclusions();
@@ -209,16 +209,21 @@ private:
       tell(device_down{{id}});
       return;
     }
-    // It reconnects and says what still runs, before or after what it is.
-    if (roll(2))
-      tell(d);
+    // It reconnects and says what still runs: with what it is, or before that.
+    auto back = d;
     auto all = on_nodes_;
-    for (const auto& r : all)
-      if (r.device == id && stages_.contains(r.ref))
+    auto at_once = roll(2) == 0;
+    for (const auto& r : all) {
+      if (r.device != id)
+        continue;
+      if (at_once)
+        back.running.push_back({r.ref, r.attempt});
+      else if (stages_.contains(r.ref))
         tell(stage_running{stages_.at(r.ref).asked, {id}, r.attempt});
-      else if (r.device == id)
+      else
         drop(r.ref, id, r.attempt);
-    tell(d);
+    }
+    tell(back);
   }
 
   // Late, doubled and invented reports.
@@ -237,6 +242,9 @@ private:
     restarting_ = true;
     core_ = scheduler_core(small_limits(), ++epoch_);
     auto running = on_nodes_;
+    auto nodes_first = roll(2) == 0;
+    if (nodes_first)
+      nodes_return();
     for (const auto& r : running)
       if (!down_.contains(r.device) && stages_.contains(r.ref) && stages_.at(r.ref).attempt == r.attempt)
         tell(stage_running{stages_.at(r.ref).asked, {r.device}, r.attempt});
@@ -255,11 +263,24 @@ private:
       again.attempt_base = b.attempt;
       tell(stage_queued{again});
     }
-    for (const auto& [id, d] : devices_)
-      if (!down_.contains(id))
-        tell(d);
+    if (!nodes_first)
+      nodes_return();
     restarting_ = false;
     tell(tick{});
+  }
+
+  void nodes_return() {
+    for (const auto& [id, d] : devices_)
+      if (!down_.contains(id))
+        come_back(id);
+  }
+
+  void come_back(const std::string& id) {
+    auto back = devices_.at(id);
+    for (const auto& r : on_nodes_)
+      if (r.device == id)
+        back.running.push_back({r.ref, r.attempt});
+    tell(back);
   }
 
   void forget_exclusions() {
@@ -267,8 +288,8 @@ private:
     for (auto& [ref, b] : all) {
       if (b.asked.excluded.empty() || core_.running_at(ref))
         continue;
-      tell(stage_withdrawn{ref});
       stages_.erase(ref);
+      tell(stage_withdrawn{ref});
     }
   }
 
@@ -310,9 +331,10 @@ private:
     known.attempt = s.attempt;
     on_nodes_.push_back({s.ref, s.device.value, s.attempt});
   }
+  // What is stopped ends some time later, or, where only the node knew of it, at once and without a word.
   void obey(const stop& s) {
-    if (!stages_.contains(s.ref) || stages_.at(s.ref).attempt != s.attempt)
-      drop(s.ref, s.device.value, s.attempt); // not wanted: it ends without a word
+    if (roll(2) == 0 && (!stages_.contains(s.ref) || stages_.at(s.ref).attempt != s.attempt))
+      drop(s.ref, s.device.value, s.attempt);
   }
   void obey(const moved& m) { ASSERT_TRUE(stages_.contains(m.ref)); }
   void obey(const reject& r) {
