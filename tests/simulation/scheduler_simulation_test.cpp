@@ -64,7 +64,7 @@ public:
     EXPECT_EQ(core_.queue_length() + core_.running(), 0u);
   }
 
-  // One account floods with small stages while another has a single large one: it starts within a bounded time.
+  // Four accounts flood with small stages while another has a single large one: it starts within a bounded time.
   void starve() {
     calm_down();
     auto large = make_request("zoe");
@@ -75,8 +75,10 @@ public:
     for (int i = 0; i < 3'000; ++i) {
       if (stages_.at(large.ref).attempt != 0)
         return;
-      while (core_.load_of({"flood"}).waiting < 10) {
-        auto small = make_request("flood");
+      for (const auto* flood : {"flood0", "flood1", "flood2", "flood3"}) {
+        if (core_.load_of({flood}).waiting >= 5)
+          continue;
+        auto small = make_request(flood);
         small.kind = "k0";
         small.vram_mib = 500;
         small.priority = priority_class::interactive;
