@@ -150,6 +150,7 @@ void device_pool::warm(index device, index model, std::uint32_t vram_mib) {
 void device_pool::go_down(index device) {
   auto& record = devices_[device];
   record.up = false;
+  record.unclaimed.clear();
   refresh(device); // out of the index before the models are gone
   record.warm.clear();
 }

@@ -42,9 +42,11 @@ struct device_record {
   timestamp expected_since = 0; // when it was first heard of without being up
   std::uint32_t failed = 0;     // in a row
   std::vector<device_failure> failures;
-  std::vector<warm_model> warm; // most recently used last
-  std::vector<index> running;   // stages
-  index reserved_for = none;    // bucket
+  std::vector<warm_model> warm;        // most recently used last
+  std::vector<index> running;          // stages
+  std::vector<held_attempt> unclaimed; // what it says it runs and nobody here knows; it gets nothing new meanwhile
+  timestamp unclaimed_since = 0;
+  index reserved_for = none; // bucket
   std::uint64_t done = 0;
   std::uint32_t slots_counted = 0; // in its class's slots_up
   bool has_room = false;           // it is in the index, under `room`
@@ -52,9 +54,13 @@ struct device_record {
 
   std::uint32_t slots_free() const { return slots > slots_used ? slots - slots_used : 0; }
   std::uint32_t vram_free() const { return vram_mib > vram_used ? vram_mib - vram_used : 0; }
-  /// "lost", "quarantined", "draining" or "up".
-  const char* state() const { return !up ? "lost" : quarantined ? "quarantined" : draining ? "draining" : "up"; }
-  bool takes_work() const { return up && !draining && !quarantined; }
+  /// "lost", "quarantined", "draining", "reattaching" or "up".
+  const char* state() const {
+    if (!up)
+      return "lost";
+    return quarantined ? "quarantined" : draining ? "draining" : unclaimed.empty() ? "up" : "reattaching";
+  }
+  bool takes_work() const { return up && !draining && !quarantined && unclaimed.empty(); }
   bool fits(std::uint32_t vram) const { return slots_free() > 0 && vram_free() >= vram; }
 };
 

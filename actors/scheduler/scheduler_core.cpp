@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t name_bytes_max = 256;
 constexpr std::size_t models_max = 10'000; // names are kept for good
 constexpr std::size_t excluded_max = 64;
+constexpr std::size_t held_max = 10'000;
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
 constexpr virtual_time as_virtual(std::int64_t ms) { return ms * 1000; }
@@ -170,6 +171,7 @@ void scheduler_core::on(const stage_withdrawn& e) {
 }
 
 void scheduler_core::on(const stage_ended& e) {
+  claim(devices_.find(e.device.value), e.ref, e.attempt);
   auto stage = find(e.ref);
   if (stage == none || stages_[stage].attempt != e.attempt)
     return; // a late report of an attempt that was given up
@@ -210,6 +212,7 @@ void scheduler_core::settle(index stage, const stage_ended& e) {
 }
 
 void scheduler_core::on(const stage_running& e) {
+  claim(devices_.find(e.device.value), e.stage.ref, e.attempt);
   auto stage = find(e.stage.ref);
   if (stage != none) {
     auto& record = stages_[stage];
@@ -229,18 +232,51 @@ void scheduler_core::on(const stage_running& e) {
     }
     stage = admit(e.stage);
   }
+  attach(stage, e.device, e.attempt);
+}
+
+// The stage is known, neither waiting nor running, and runs there already.
+void scheduler_core::attach(index stage, const device_id& where, std::uint64_t attempt) {
   auto& record = stages_[stage];
-  attempts_ = std::max(attempts_, e.attempt);
-  auto device = devices_.expect(e.device.value);
+  attempts_ = std::max(attempts_, attempt);
+  auto device = devices_.expect(where.value);
   auto& place = devices_.at(device);
   if (!place.up && place.running.empty())
     place.expected_since = now_;
   record.charged = charge_for(record, place, expected_ms(record, place));
   queue_.correct(record.account, record.bucket, record.charged);
   record.reattached = true;
-  occupy(stage, device, e.attempt);
+  occupy(stage, device, attempt);
   place.overfull = place.slots_used > place.slots || place.vram_used > place.vram_mib;
   devices_.refresh(device);
+}
+
+// What a device that comes (back) says it runs.
+void scheduler_core::take_back(index at, const std::vector<held_attempt>& held) {
+  auto& device = devices_.at(at);
+  device.unclaimed.clear();
+  device.unclaimed_since = now_;
+  for (std::size_t i = 0; i < std::min<std::size_t>(held.size(), held_max); ++i) {
+    auto stage = find(held[i].ref);
+    if (stage == none) {
+      device.unclaimed.push_back(held[i]);
+    } else if (stages_[stage].device == none && held[i].attempt >= stages_[stage].attempt &&
+               held[i].attempt <= attempt_max) {
+      unqueue(stage);
+      attach(stage, device_id{device.id}, held[i].attempt);
+    } else if (stages_[stage].device != at || stages_[stage].attempt != held[i].attempt) {
+      out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});
+      device.unclaimed.push_back(held[i]);
+    }
+  }
+}
+
+// The attempt is accounted for now, or over.
+void scheduler_core::claim(index at, const stage_ref& ref, std::uint64_t attempt) {
+  if (at == none || devices_.at(at).unclaimed.empty())
+    return;
+  std::erase_if(devices_.at(at).unclaimed, [&](const auto& h) { return h.ref == ref && h.attempt == attempt; });
+  offered_.push_back(at);
 }
 
 // -- events: devices --------------------------------------------------------------------------------------------------
@@ -256,6 +292,7 @@ void scheduler_core::on(const device_up& e) {
   auto device = devices_.expect(e.device.value);
   end_reservation(device);
   auto classes_before = devices_.classes().size();
+  take_back(device, e.running);
   devices_.describe(device, e.node.value, number_of(types_, e.type), std::move(kinds), e.slots, e.vram_mib);
   if (devices_.classes().size() > classes_before) {
     auto& fresh = devices_.class_at(static_cast<index>(classes_before));
@@ -351,6 +388,10 @@ void scheduler_core::on(const tick&) {
       device.quarantined = false; // device.failed stays: one more failure brings the quarantine back
       devices_.refresh(at);
       out_->push_back(released{device_id{device.id}});
+      offered_.push_back(at);
+    }
+    if (!device.unclaimed.empty() && now_ - device.unclaimed_since >= limits_.reattach_ms) {
+      device.unclaimed.clear(); // nobody wants them: whoever runs the node has been told to stop them
       offered_.push_back(at);
     }
     if (!device.up && !device.running.empty() && now_ - device.expected_since >= limits_.reattach_ms)

@@ -23,7 +23,7 @@
 namespace troupe::scheduling {
 
 /// Why a stage waits: `code` is one of no_device_offers, too_large, excluded, quarantined, draining, account_cap,
-/// reserved, busy; `text` is for a person and names no path.
+/// reserved, reattaching, busy; `text` is for a person and names no path.
 struct wait_reason {
   std::string code;
   std::string text;
@@ -134,6 +134,9 @@ private:
   // faults
   void hold_against(index device, const stage_record& stage);
   void lose(index device);
+  void attach(index stage, const device_id& device, std::uint64_t attempt);
+  void take_back(index device, const std::vector<held_attempt>& held);
+  void claim(index device, const stage_ref& ref, std::uint64_t attempt);
   void end_reservation(index device);
   void reserve_for_starving();
   index could_reserve(index bucket) const;

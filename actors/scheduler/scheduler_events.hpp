@@ -43,7 +43,15 @@ struct stage_request {
 
 // -- what can happen --------------------------------------------------------------------------------------------------
 
-/// A device can work, or says anew what it is (a node that reconnects): what runs on it goes on.
+/// An attempt that a device says it is still running.
+struct held_attempt {
+  stage_ref ref;
+  std::uint64_t attempt = 0;
+};
+
+/// A device can work, or says anew what it is (a node that reconnects): what runs on it goes on. What it holds is taken
+/// back where the stage waits here; else the device gets nothing new until each is claimed (stage_running), has ended
+/// (stage_ended), or limits::reattach_ms have passed.
 struct device_up {
   device_id device;
   node_id node;
@@ -51,6 +59,7 @@ struct device_up {
   std::vector<std::string> kinds;
   std::uint32_t slots = 1;
   std::uint32_t vram_mib = 0;
+  std::vector<held_attempt> running = {};
 };
 /// The device is lost: what ran there waits again, first in its account's line.
 struct device_down {
@@ -80,7 +89,8 @@ struct stage_ended {
   outcome how = outcome::ok;
   std::uint32_t run_ms = 0;
 };
-/// After a restart or a cut link: this attempt still runs there. The device may be told of later.
+/// After a restart or a cut link: this attempt still runs there. The device may be told of later; told of before,
+/// without saying what it holds, it may be given other work first.
 struct stage_running {
   stage_request stage;
   device_id device;

@@ -16,7 +16,8 @@ namespace {
 
 // How the devices that offer a kind stand to one bucket; each device counts once, in the first that is true.
 struct offer_count {
-  std::size_t up = 0, too_small = 0, excluded = 0, quarantined = 0, draining = 0, reserved = 0, busy = 0;
+  std::size_t up = 0, too_small = 0, excluded = 0, quarantined = 0, draining = 0, reserved = 0, busy = 0,
+              reattaching = 0;
   std::uint32_t largest_mib = 0;
 };
 
@@ -50,6 +51,8 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
         ++n.quarantined;
       else if (device.draining)
         ++n.draining;
+      else if (!device.unclaimed.empty())
+        ++n.reattaching;
       else if (device.reserved_for != none && device.reserved_for != record.bucket)
         ++n.reserved;
       else
@@ -72,6 +75,9 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
   if (n.reserved > 0)
     return wait_reason{"reserved",
                        of_devices(n.reserved, kind) + " with room is kept for a larger stage that has waited long"};
+  if (n.reattaching > 0)
+    return wait_reason{"reattaching",
+                       of_devices(n.reattaching, kind) + " just came back with work that is being taken up"};
   if (n.draining > 0)
     return wait_reason{"draining",
                        of_devices(n.draining, kind) + (n.draining == 1 ? " is" : " are") + " being drained"};
