@@ -19,7 +19,9 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 find_program(troupe_ccache ccache)
 if(troupe_ccache)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${troupe_ccache})
+  # Relative paths, so that two checkouts of the same commit share what was compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros ${troupe_ccache})
 endif()
 find_program(troupe_mold mold)
 if(troupe_mold)
