@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,7 +118,7 @@ void process_supervisor::run() {
 
 // Until the child is gone, and waited for: no zombie stays. Returns how it ended.
 int process_supervisor::live(pid_t pid) {
-  int pidfd = ::pidfd_open(pid, 0);
+  int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); // glibc 2.36 declares it for C only;
   int status = 0;
   bool gone = false;
   while (!gone && !stopping_)
