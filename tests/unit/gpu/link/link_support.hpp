@@ -47,7 +47,11 @@ public:
     auto found = blobs_.find(hash);
     if (found == blobs_.end())
       return fail("missing", hash);
-    return offset >= found->second.size() ? std::string{} : found->second.substr(offset, length);
+    if (offset >= found->second.size())
+      return std::string{};
+    auto out = found->second.substr(offset, length);
+    bytes_read_ += out.size();
+    return out;
   }
   result<void> verify(const std::string& hash) override {
     std::lock_guard guard(mutex_);
@@ -84,6 +88,7 @@ public:
     auto found = blobs_.find(hash);
     return found == blobs_.end() ? "" : found->second;
   }
+  std::uint64_t bytes_read() const { return bytes_read_; }
   int open_writers() const { return writers_; }
 
 private:
@@ -110,6 +115,7 @@ private:
   mutable std::mutex mutex_;
   std::map<std::string, std::string> blobs_;
   std::atomic<int> writers_{0};
+  mutable std::atomic<std::uint64_t> bytes_read_{0};
   bool full_ = false;
 };
 
