@@ -132,6 +132,6 @@ struct reply {
   reply&& with(std::string name, std::string value) &&;
 };
 
-using handler = std::function<asio::awaitable<reply>(request&&)>;
+using request_handler = std::function<asio::awaitable<reply>(request&&)>;
 
 } // namespace troupe::http

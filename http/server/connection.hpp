@@ -24,10 +24,10 @@ class connection;
 /// What all connections of a server share. Thread-safe.
 class host {
 public:
-  host(server_options o, handler h) : options(std::move(o)), answer(std::move(h)) {}
+  host(server_options o, request_handler h) : options(std::move(o)), answer(std::move(h)) {}
 
   const server_options options;
-  const handler answer;
+  const request_handler answer;
   std::atomic<bool> draining{false};
   std::atomic<std::uint64_t> accepted{0}, turned_away{0}, requests{0}, streams_open{0}, body_bytes{0};
 

@@ -32,7 +32,7 @@ struct loop {
 
 class beast_server final : public server {
 public:
-  beast_server(server_options options, handler answer)
+  beast_server(server_options options, request_handler answer)
     : host_(std::make_shared<host>(std::move(options), std::move(answer))) {
     for (unsigned i = 0; i < std::max(1u, host_->options.threads); ++i)
       loops_.push_back(std::make_unique<loop>());
@@ -169,7 +169,7 @@ private:
 
 } // namespace
 
-result<std::unique_ptr<server>> server::start(server_options options, handler answer) {
+result<std::unique_ptr<server>> server::start(server_options options, request_handler answer) {
   auto out = std::make_unique<beast_server>(std::move(options), std::move(answer));
   if (auto listening = out->listen(); !listening)
     return listening.error();

@@ -63,7 +63,7 @@ struct server_statistics {
 class server {
 public:
   /// Errors: `listen` (the address is in use, is not one of this machine, …).
-  static result<std::unique_ptr<server>> start(server_options options, handler answer);
+  static result<std::unique_ptr<server>> start(server_options options, request_handler answer);
   virtual ~server() = default; ///< drains with no patience
 
   /// "127.0.0.1:41233"
