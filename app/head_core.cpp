@@ -110,6 +110,9 @@ result<void> head_core::open_link(const configuration& config) {
   handler.on_closed = [cluster](const link::peer& from, const std::string& why) {
     caf::anon_send(cluster->get(), connection_closed{from.connection, from.public_key, why});
   };
+  handler.on_corrupt = [](const std::string& sha256) {
+    log::error("artifact {} does not have the content that its name says; the stage that made it runs again", sha256);
+  };
   auto opened = link::head_link::open(options, *blobs_, std::move(handler));
   if (!opened)
     return opened.error();

@@ -64,7 +64,8 @@ int main(int argc, char** argv) {
   auto* create_command = admin_command->add_subcommand("create", "Create an admin, offline; the password comes on standard input");
   add_config(*create_command, creating.where);
   create_command->add_option("--username", creating.username, "its user name")->required();
-  create_command->add_flag("--password-stdin", "read the password from standard input (the only way)");
+ bool from_stdin = false;
+  create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");
   create_command->callback([&] { status = create_admin(creating); });
 
   bench_flows_options bench;

@@ -30,12 +30,6 @@ struct connection_closed {
 };
 TROUPE_MESSAGE(connection_closed, connection, public_key, reason)
 
-/// From the link: an artifact that a node asked for does not have the content its name says.
-struct artifact_corrupt {
-  std::string sha256;
-};
-TROUPE_MESSAGE(artifact_corrupt, sha256)
-
 /// All nodes with their engines; answered by {"nodes": […]}.
 struct list_nodes {
   std::string why;
@@ -57,7 +51,6 @@ TROUPE_MESSAGE(cluster_tick, at)
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_cluster, caf::id_block::troupe_device::end)
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::node_said))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::connection_closed))
-CAF_ADD_TYPE_ID(troupe_cluster, (troupe::artifact_corrupt))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::list_nodes))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::list_devices))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::cluster_tick))

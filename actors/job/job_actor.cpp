@@ -442,7 +442,8 @@ void job_actor::tell_stage(step& s, std::uint32_t stage) const {
   const auto& facts = core_.facts(stage);
   json data = {{"stage", planned.name},     {"index", stage},
                {"kind", planned.kind},      {"status", workflow::name_of(now.state)},
-               {"attempt", facts.attempts}, {"device", facts.device}};
+               {"attempt", facts.attempts},
+               {"job_fraction", core_.progress()}, {"device", facts.device}};
   if (now.state == workflow::stage_state::succeeded) {
     data["run_ms"] = facts.run_ms;
     data["engine"] = facts.engine;

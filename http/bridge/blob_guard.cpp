@@ -1,9 +1,7 @@
 #include "http/bridge/blob_guard.hpp"
 
 #include "common/log.hpp"
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include "http/bridge/offload.hpp"
 
 namespace troupe::http {
 
@@ -19,8 +17,8 @@ asio::awaitable<result<void>> blob_guard::check(std::string sha256) {
 }
 
 asio::awaitable<result<void>> blob_guard::check_again(std::string sha256) {
-  auto work = [this, sha256]() -> asio::awaitable<result<void>> { co_return blobs_.verify(sha256); };
-  auto outcome = co_await asio::co_spawn(pool_, std::move(work), asio::use_awaitable);
+  std::function<result<void>()> work = [this, sha256] { return blobs_.verify(sha256); };
+  auto outcome = co_await offload<result<void>>(pool_, std::move(work));
   std::lock_guard guard(mutex_);
   if (outcome) {
     if (good_.size() >= remembered_max)
@@ -34,12 +32,10 @@ asio::awaitable<result<void>> blob_guard::check_again(std::string sha256) {
 }
 
 asio::awaitable<void> blob_guard::remove(std::string sha256) {
-  auto work = [this, sha256]() -> asio::awaitable<void> {
-    if (auto removed = blobs_.remove(sha256); !removed)
-      log::warn("artifact {} could not be removed: {}", sha256, removed.error().message);
-    co_return;
-  };
-  co_await asio::co_spawn(pool_, std::move(work), asio::use_awaitable);
+  std::function<result<void>()> work = [this, sha256] { return blobs_.remove(sha256); };
+  auto removed = co_await offload<result<void>>(pool_, std::move(work));
+  if (!removed)
+    log::warn("artifact {} could not be removed: {}", sha256, removed.error().message);
 }
 
 } // namespace troupe::http

@@ -100,19 +100,22 @@ private:
   template <class Reply, class Message>
   asio::awaitable<caf::expected<Reply>> request(caf::actor target, Message message) {
     auto executor = co_await asio::this_coro::executor;
+    auto begin = [](auto handler, asio::any_io_executor where, caf::actor through, caf::actor to,
+                    std::shared_ptr<Message> what) {
+      using done_type = detail::completion<Reply, std::decay_t<decltype(handler)>>;
+      auto done = std::make_shared<done_type>(std::move(handler), where);
+      auto task = std::make_shared<gateway_task>();
+      task->run = [done, to, what](caf::event_based_actor* self) {
+        self->request(to, time_out, std::move(*what))
+            .then([done](Reply& answer) { (*done)(caf::expected<Reply>{std::move(answer)}); },
+                  [done](caf::error& why) { (*done)(caf::expected<Reply>{std::move(why)}); });
+      };
+      post(through, std::move(task));
+    };
+    auto shared = std::make_shared<Message>(std::move(message));
+    auto through = next();
     co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(caf::expected<Reply>)>(
-        [](auto handler, asio::any_io_executor where, caf::actor through, caf::actor to, Message what) {
-          using done_type = detail::completion<Reply, std::decay_t<decltype(handler)>>;
-          auto done = std::make_shared<done_type>(std::move(handler), where);
-          auto task = std::make_shared<gateway_task>();
-          task->run = [done, to, what = std::move(what)](caf::event_based_actor* self) mutable {
-            self->request(to, time_out, std::move(what))
-                .then([done](Reply& answer) { (*done)(caf::expected<Reply>{std::move(answer)}); },
-                      [done](caf::error& why) { (*done)(caf::expected<Reply>{std::move(why)}); });
-          };
-          post(through, std::move(task));
-        },
-        asio::use_awaitable, asio::any_io_executor(executor), next(), std::move(target), std::move(message));
+        begin, asio::use_awaitable, executor, through, target, shared);
   }
 
   static void post(const caf::actor& through, gateway_task_ptr task);

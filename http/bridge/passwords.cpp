@@ -1,9 +1,7 @@
 #include "http/bridge/passwords.hpp"
 
 #include "common/check.hpp"
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include "http/bridge/offload.hpp"
 
 #include <sodium.h>
 
@@ -17,20 +15,20 @@ passwords::passwords(unsigned threads, std::size_t waiting_max) : pool_(threads)
 
 passwords::~passwords() { pool_.join(); }
 
-template <class Result, class Work>
-asio::awaitable<std::optional<Result>> passwords::on_pool(Work work) {
+template <class Result>
+asio::awaitable<std::optional<Result>> passwords::on_pool(std::function<Result()> work) {
   if (waiting_.fetch_add(1) >= waiting_max_) {
     waiting_.fetch_sub(1);
     co_return std::nullopt;
   }
-  auto out = co_await asio::co_spawn(
-      pool_, [work = std::move(work)]() -> asio::awaitable<Result> { co_return work(); }, asio::use_awaitable);
+  auto out = co_await offload<Result>(pool_, std::move(work));
   waiting_.fetch_sub(1);
   co_return std::optional<Result>(std::move(out));
 }
 
 asio::awaitable<std::optional<std::string>> passwords::hash(std::string password) {
-  co_return co_await on_pool<std::string>([password = std::move(password)] { return hash_now(password); });
+  std::function<std::string()> work = [password = std::move(password)] { return hash_now(password); };
+  co_return co_await on_pool<std::string>(std::move(work));
 }
 
 asio::awaitable<std::optional<bool>> passwords::verify(std::string encoded, std::string password) {
@@ -38,10 +36,11 @@ asio::awaitable<std::optional<bool>> passwords::verify(std::string encoded, std:
   static const std::string nobody = hash_now("nobody");
   auto unknown = encoded.empty();
   auto against = unknown ? nobody : std::move(encoded);
-  co_return co_await on_pool<bool>([unknown, against = std::move(against), password = std::move(password)] {
+  std::function<bool()> work = [unknown, against = std::move(against), password = std::move(password)] {
     auto good = crypto_pwhash_str_verify(against.c_str(), password.data(), password.size()) == 0;
     return good && !unknown;
-  });
+  };
+  co_return co_await on_pool<bool>(std::move(work));
 }
 
 std::string passwords::hash_now(const std::string& password) {

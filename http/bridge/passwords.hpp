@@ -4,6 +4,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -25,8 +26,8 @@ public:
   static std::string hash_now(const std::string& password);
 
 private:
-  template <class Result, class Work>
-  boost::asio::awaitable<std::optional<Result>> on_pool(Work work);
+  template <class Result>
+  boost::asio::awaitable<std::optional<Result>> on_pool(std::function<Result()> work);
 
   boost::asio::thread_pool pool_;
   const std::size_t waiting_max_;

@@ -4,6 +4,7 @@
 
 #include "http/bridge/head.hpp"
 #include "http/message.hpp"
+#include "workflows/plan.hpp"
 
 #include <variant>
 

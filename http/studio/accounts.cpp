@@ -1,6 +1,7 @@
 #include "http/studio/accounts.hpp"
 
 #include "common/random.hpp"
+#include "http/authentication.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 
