@@ -15,6 +15,10 @@ public:
     : caf::event_based_actor(config), board_(board),
       entry_(board.join(std::move(kind), std::move(id), std::move(parent))) {
     entry_->address = this->address();
+    set_default_handler([this](caf::scheduled_actor*, caf::message& what) -> caf::skippable_result {
+      entry_->note_error("a message it does not know: " + to_string(what.types()));
+      return caf::make_error(caf::sec::unexpected_message);
+    });
   }
 
   const char* name() const override { return entry_->kind.c_str(); }
@@ -35,6 +39,12 @@ protected:
       measure m(*this);
       return (static_cast<Derived*>(this)->*member)(message);
     };
+  }
+
+  /// Sends what wants no answer. Without a sender, as the result of a handler would come back as a message of its own.
+  template <class Message>
+  static void tell(const caf::actor& to, Message message) {
+    caf::anon_send(to, std::move(message));
   }
 
   caf::result<description> inspect_self(inspect_actor&) { return description{state_json()}; }

@@ -62,12 +62,12 @@ caf::result<void> cluster_actor::said(node_said& m) {
     lose(*who, "it said goodbye: " + std::get<wire::goodbye>(m.what).reason);
   } else if (auto name = device_of(m.what)) {
     if (auto target = device(who->name + "/" + *name, false))
-      send(target, device_report{std::move(m.what)});
+      tell(target, device_report{std::move(m.what)});
   } else if (auto ref = ref_of(m.what)) {
     // Progress names no device; its job knows whether the attempt is the current one.
     auto job = ref->job;
     auto report = stage_report{job, who->name, std::move(m.what)};
-    send(others_->directory, routed(std::move(report)));
+    tell(others_->directory, routed(std::move(report)));
   }
   return {};
 }
@@ -109,7 +109,7 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
     auto still =
         std::any_of(hello.devices.begin(), hello.devices.end(), [&](const auto& d) { return d.name == gone.name; });
     if (!still)
-      send(others_->scheduler, device_left{n.name + "/" + gone.name});
+      tell(others_->scheduler, device_left{n.name + "/" + gone.name});
   }
   n.devices = std::move(hello.devices);
   n.engines = std::move(hello.engines);
@@ -126,15 +126,15 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
       if (r.device == d.name)
         message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, true});
     auto target = device(full, true);
-    send(target, std::move(message));
+    tell(target, std::move(message));
     for (auto& r : hello.unacknowledged)
       if (r.device == d.name)
-        send(target, device_report{r});
+        tell(target, device_report{r});
     for (auto& r : hello.unacknowledged_failures)
       if (r.device == d.name)
-        send(target, device_report{r});
+        tell(target, device_report{r});
     auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
-    send(others_->scheduler, device_joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib}});
+    tell(others_->scheduler, device_joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib}});
   }
   publish_capabilities();
 }
@@ -174,8 +174,8 @@ void cluster_actor::lose(node& n, const std::string& why) {
   for (const auto& d : n.devices) {
     auto full = n.name + "/" + d.name;
     if (auto target = device(full, false))
-      send(target, device_lost{why});
-    send(others_->scheduler, device_left{full});
+      tell(target, device_lost{why});
+    tell(others_->scheduler, device_left{full});
   }
   publish_capabilities();
 }
@@ -185,15 +185,15 @@ void cluster_actor::lose(node& n, const std::string& why) {
 
 caf::result<void> cluster_actor::run(run_stage& m) {
   if (auto target = device(m.device, false))
-    send(target, std::move(m));
+    tell(target, std::move(m));
   return {};
 }
 
 caf::result<void> cluster_actor::stop(stop_stage& m) {
   if (auto target = device(m.device, false))
-    send(target, std::move(m));
+    tell(target, std::move(m));
   else
-    send(others_->scheduler,
+    tell(others_->scheduler,
          attempt_over{{{job_id{m.job}, m.stage}, m.attempt, device_id{m.device}, scheduling::outcome::cancelled, 0}});
   return {};
 }

@@ -81,7 +81,7 @@ void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome
   auto found = running_.find({ref.job, ref.stage});
   if (found != running_.end() && found->second.number == ref.attempt)
     running_.erase(found);
-  send(others_->scheduler, attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms}});
+  tell(others_->scheduler, attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms}});
 }
 
 // The node forgets a result when its job says that it is durable, or that it is of no use.

@@ -88,7 +88,7 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
     s.movements.push_back({"hold", price, m.job, {}, {}, m.workflow});
   s.rows.push_back({table::account_jobs, storage::key_of(m.account, m.generation), pack(m.job), false});
   s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});
-  tell(s, "state", {{"status", "queued"}, {"credits_held", price / micro_per_credit}});
+  note(s, "state", {{"status", "queued"}, {"credits_held", price / micro_per_credit}});
   auto promise = make_response_promise<submitted_job>();
   commit_step(
       std::move(s), m.at,
@@ -187,11 +187,11 @@ caf::result<description> job_actor::place(place_stage& m) {
     return refuse(refusal::conflict, "the attempt is stale");
   queued_.erase(m.stage);
   if (core_.facts(m.stage).attempts == 1 && core_.status() == "running")
-    tell(*s, "state", {{"status", "running"}});
+    note(*s, "state", {{"status", "running"}});
   tell_stage(*s, m.stage);
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
   // forgets is either taken back when its node says that it runs, or stopped.
-  send(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
+  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
   commit_step(
       std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
   return description{{{"status", "running"}}};
@@ -245,7 +245,7 @@ caf::result<description> job_actor::reattached(stage_reattached& m) {
   }
   awaited_.erase(m.stage);
   queued_.erase(m.stage);
-  send(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
+  tell(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
   if (s)
     commit_step(
         std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
@@ -340,7 +340,7 @@ caf::result<description> job_actor::on_report(const wire::progress& r) {
                {"job_fraction", core_.progress()}};
   if (r.fraction > 0.02)
     data["eta_s"] = static_cast<double>(running_ms) * (1 - r.fraction) / r.fraction / 1000;
-  tell(s, "progress", std::move(data));
+  note(s, "progress", std::move(data));
   commit_step(
       std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
   return description{};
@@ -356,7 +356,7 @@ caf::result<description> job_actor::on_report(const wire::preview& r) {
     return description{};
   last = now;
   step s;
-  tell(s, "preview",
+  note(s, "preview",
        {{"stage", core_.run().plan().stages[r.ref.stage].name},
         {"index", r.ref.stage},
         {"content_type", "image/jpeg"},
@@ -391,7 +391,7 @@ void job_actor::follow(step& s, timestamp) {
       continue;
     charged += stage.price;
     s.movements.push_back({"capture", stage.price, id(), std::to_string(index), {}, stage.name});
-    tell(s, "charge",
+    note(s, "charge",
          {{"stage", stage.name},
           {"index", index},
           {"credits", static_cast<double>(stage.price) / micro_per_credit},
@@ -432,7 +432,7 @@ void job_actor::add_result_rows(step& s) const {
   }
 }
 
-void job_actor::tell(step& s, const char* what, json data) const {
+void job_actor::note(step& s, const char* what, json data) const {
   s.feed.push_back(pack({{"event", what}, {"job", id()}, {"at", now_ms()}, {"data", std::move(data)}}));
 }
 
@@ -460,8 +460,8 @@ void job_actor::tell_end(step& s) const {
                {"micro_credits_used", core_.charged()}};
   if (core_.run().now() == workflow::phase::failed)
     data["error"] = core_.run().failure();
-  tell(s, "state", {{"status", core_.status()}});
-  tell(s, "done", std::move(data));
+  note(s, "state", {{"status", core_.status()}});
+  note(s, "done", std::move(data));
 }
 
 void job_actor::commit_step(step s, timestamp at, std::function<void(const booked&)> then,
@@ -517,7 +517,7 @@ void job_actor::run_effects(const workflow::effects& effects) {
     withdraw_stages withdraw{id(), effects.withdraw};
     for (auto stage : effects.withdraw)
       queued_.erase(stage);
-    send(others_->scheduler, std::move(withdraw));
+    tell(others_->scheduler, std::move(withdraw));
   }
   if (core_.exists() && !core_.ended())
     queue_ready();
@@ -543,7 +543,7 @@ void job_actor::queue(const std::vector<std::uint32_t>& stages) {
   queue_stages request;
   for (auto stage : stages)
     request.stages.push_back(request_for(stage));
-  send(others_->scheduler, std::move(request));
+  tell(others_->scheduler, std::move(request));
 }
 
 scheduling::stage_request job_actor::request_for(std::uint32_t stage) const {

@@ -58,7 +58,7 @@ private:
   std::optional<step> advance(workflow::event what, jobs::advanced known, timestamp at);
   /// Adds what follows from the effects: money, files, rows and events for those who listen.
   void follow(step& s, timestamp at);
-  void tell(step& s, const char* what, json data) const;
+  void note(step& s, const char* what, json data) const;
   void tell_stage(step& s, std::uint32_t stage) const;
   void tell_end(step& s) const;
   void add_result_rows(step& s) const;

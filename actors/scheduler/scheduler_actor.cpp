@@ -110,16 +110,16 @@ void scheduler_actor::carry_out(const scheduling::start& c) {
 }
 
 void scheduler_actor::carry_out(const scheduling::stop& c) {
-  send(others_->cluster, stop_stage{c.device.value, c.ref.job.value, c.ref.stage, c.attempt});
+  tell(others_->cluster, stop_stage{c.device.value, c.ref.job.value, c.ref.stage, c.attempt});
 }
 
 void scheduler_actor::carry_out(const scheduling::moved& c) {
-  send(others_->directory, routed(stage_moved{c.ref.job.value, c.ref.stage, c.device.value, c.attempt}));
+  tell(others_->directory, routed(stage_moved{c.ref.job.value, c.ref.stage, c.device.value, c.attempt}));
 }
 
 void scheduler_actor::carry_out(const scheduling::reject& c) {
   log::warn("stage {} of job {} cannot wait: {} ({})", c.ref.stage, c.ref.job.value, c.reason, c.code);
-  send(others_->directory, routed(stage_rejected{c.ref.job.value, c.ref.stage, c.code, c.reason}));
+  tell(others_->directory, routed(stage_rejected{c.ref.job.value, c.ref.stage, c.code, c.reason}));
 }
 
 void scheduler_actor::carry_out(const scheduling::quarantined& c) {
