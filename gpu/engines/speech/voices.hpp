@@ -17,10 +17,11 @@ struct voice {
   std::string_view name;    // "en_gb_female"
   std::string_view library; // "flite" or "espeak"
   std::string_view speaker; // as the library calls it
+  int pitch = 50;           // espeak's, 0 … 99
 };
 
 inline constexpr voice voices[] = {
-    {"en_gb_male", "espeak", "en-gb-x-rp"},
+    {"en_gb_male", "espeak", "en-gb-x-rp", 40},
     {"en_gb_female", "espeak", "en-gb-x-rp+f3"},
     {"en_us_male", "flite", "rms"},
     {"en_us_female", "flite", "slt"},

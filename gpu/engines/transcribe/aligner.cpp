@@ -168,7 +168,8 @@ bool aligner::installed() {
 result<std::unique_ptr<aligner>> aligner::open() {
   if (!installed())
     return fail("unavailable", "pocketsphinx' English model is not installed: run scripts/deps");
-  err_set_callback(nullptr, nullptr); // it would write to stderr
+  err_set_callback(nullptr, nullptr); // it would write all it does
+  err_set_logfp(nullptr);             // and its settings to stderr
   cmd_ln_t* const settings =
       cmd_ln_init(nullptr, ps_args(), 1, "-hmm", acoustic_model().c_str(), "-dict", dictionary().c_str(),
                   "-remove_silence", "no", // it would lose count of time

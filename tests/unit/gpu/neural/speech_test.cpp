@@ -137,10 +137,10 @@ TEST_F(speech, survives_hostile_text) {
       text += static_cast<char>(' ' + random() % 95);
     texts.push_back(text);
   }
-  for (const auto& each : voices)
+  for (const char* who : {"en_gb_male", "en_us_male"}) // one of each library
     for (const auto& text : texts) {
-      const auto done = speak({{"text", text}, {"voice", each.name}, {"speed", 2}});
-      EXPECT_TRUE(done) << each.name << ": " << done.error().message << ": " << text.substr(0, 80);
+      const auto done = speak({{"text", text}, {"voice", who}, {"speed", 2}});
+      EXPECT_TRUE(done) << who << ": " << done.error().message << ": " << text.substr(0, 80);
       stages.clear();
     }
 }

@@ -62,8 +62,8 @@ TEST(cues, break_long_sentences_after_a_comma) {
 TEST(cues, are_shown_at_least_a_second_where_there_is_room) {
   const auto cues = cues_of(said("Stop!| Go on.", 0.2), 10);
   ASSERT_EQ(cues.size(), 2U);
-  EXPECT_EQ(cues[0].end_s - cues[0].start_s, 1);
-  EXPECT_EQ(cues[1].end_s - cues[1].start_s, 1);
+  EXPECT_DOUBLE_EQ(cues[0].end_s - cues[0].start_s, 1);
+  EXPECT_DOUBLE_EQ(cues[1].end_s - cues[1].start_s, 1);
   EXPECT_EQ(cues_of(said("Stop!", 0.2), 0.5)[0].end_s, 0.5) << "not beyond the end";
 }
 

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <iostream>
+#include <map>
 #include <sstream>
 #include <thread>
 
@@ -113,58 +114,69 @@ TEST_F(transcribe, understands_every_voice) {
   }
 }
 
-struct spoken_at {
-  std::vector<double> start_s;
+/// What espeak-ng says it says: for places in the text, from 0, when the word there begins.
+struct spoken_words {
+  std::map<std::size_t, double> start_s;
   std::vector<float> samples;
 };
-spoken_at* collected = nullptr;
+spoken_words* collected = nullptr;
 
 int collect(short* samples, int count, espeak_EVENT* event) {
   for (; event->type != espeakEVENT_LIST_TERMINATED; ++event)
     if (event->type == espeakEVENT_WORD)
-      collected->start_s.push_back(event->audio_position / 1000.0);
+      collected->start_s[static_cast<std::size_t>(event->text_position) - 1] = event->audio_position / 1000.0;
   for (int i = 0; samples && i < count; ++i)
     collected->samples.push_back(static_cast<float>(samples[i]) / 32768.0F);
   return 0;
 }
 
-TEST_F(transcribe, finds_when_each_word_is_said) {
-  // Goal: word times agree with those of the synthesiser. Method: espeak-ng reports when it begins each word.
-  spoken_at truth;
+media::sound say_with_espeak(const std::string& text, spoken_words& truth) {
   collected = &truth;
   const int rate = espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 200, nullptr, espeakINITIALIZE_DONT_EXIT);
-  ASSERT_GT(rate, 0);
   espeak_SetSynthCallback(collect);
-  espeak_SetVoiceByName("en-gb-x-rp+f3");
-  const std::string text = narration;
+  espeak_SetVoiceByName("en-gb-x-rp");
+  espeak_SetParameter(espeakRATE, 150, 0);
+  espeak_SetParameter(espeakWORDGAP, 5, 0);
+  espeak_SetParameter(espeakPITCH, 40, 0);
   espeak_Synth(text.c_str(), text.size() + 1, 0, POS_CHARACTER, 0, espeakCHARS_UTF8, nullptr, nullptr);
   espeak_Synchronize();
-  media::sound sound{rate, truth.samples};
-  ASSERT_TRUE(media::write_wav(folder.path() / "speech.wav", sound));
+  return {rate, truth.samples};
+}
 
-  const auto said = words_of(listen(folder.path() / "speech.wav"));
-  const auto spoken = plain_words(narration);
-  ASSERT_EQ(truth.start_s.size(), spoken.size());
+TEST_F(transcribe, finds_when_each_word_is_said) {
+  // Goal: word times agree with those of the synthesiser. Method: espeak-ng reports when it begins most words; those
+  // that were heard rightly, in order, are compared.
+  spoken_words truth;
+  const std::string text = narration;
+  ASSERT_TRUE(media::write_wav(folder.path() / "speech.wav", say_with_espeak(text, truth)));
+  const auto heard = words_of(listen(folder.path() / "speech.wav"))["words"];
+
   double error = 0;
   double worst = 0;
-  std::size_t matched = 0;
-  for (std::size_t i = 0, j = 0; i < spoken.size() && j < said["words"].size(); ++i) {
-    // words heard wrongly are passed over
-    auto at = j;
-    while (at < said["words"].size() && at < j + 3 && plain_words(said["words"][at]["word"]) != std::vector{spoken[i]})
-      ++at;
-    if (at == said["words"].size() || at == j + 3)
+  std::size_t compared = 0;
+  std::size_t next = 0; // in heard
+  for (std::size_t at = 0; at < text.size();
+       at = text.find(' ', at) == std::string::npos ? text.size() : text.find(' ', at) + 1) {
+    const auto spoken = plain_words(text.substr(at, text.find(' ', at) - at));
+    auto found = next;
+    while (found < heard.size() && found < next + 3 && plain_words(heard[found]["word"]) != spoken)
+      ++found;
+    if (found >= heard.size() || found == next + 3)
       continue;
-    const double off = std::abs(said["words"][at]["start_s"].get<double>() - truth.start_s[i]);
-    error += off;
-    worst = std::max(worst, off);
-    ++matched;
-    j = at + 1;
+    next = found + 1;
+    if (const auto begins = truth.start_s.find(at); begins != truth.start_s.end()) {
+      const double off = std::abs(heard[found]["start_s"].get<double>() - begins->second);
+      error += off;
+      worst = std::max(worst, off);
+      ++compared;
+    }
   }
-  ASSERT_GT(matched, spoken.size() * 3 / 4);
-  std::cout << "word times: " << matched << " of " << spoken.size() << " words, mean error "
-            << 1000 * error / static_cast<double>(matched) << " ms, worst " << 1000 * worst << " ms\n";
-  EXPECT_LT(error / static_cast<double>(matched), 0.3);
+  ASSERT_GE(compared, 12U) << heard;
+  const double mean = error / static_cast<double>(compared);
+  std::cout << "word times: " << compared << " words, mean error " << 1000 * mean << " ms, worst " << 1000 * worst
+            << " ms\n";
+  EXPECT_LT(mean, 0.3);
+  EXPECT_LT(worst, 1);
 }
 
 TEST_F(transcribe, gives_no_cues_for_silence_and_noise) {
