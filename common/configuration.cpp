@@ -291,7 +291,7 @@ result<configuration> load_configuration(const std::optional<std::filesystem::pa
 
 namespace {
 
-std::string quoted(const std::string& text) { return '"' + text + '"'; } // defaults hold nothing to escape
+std::string in_quotes(const std::string& text) { return '"' + text + '"'; } // defaults hold nothing to escape
 
 std::string default_of(const configuration_key& key, configuration& defaults) {
   auto slot = key.slot(defaults);
@@ -300,10 +300,10 @@ std::string default_of(const configuration_key& key, configuration& defaults) {
   if (auto* number = std::get_if<std::int64_t*>(&slot))
     return std::to_string(**number);
   if (auto* text = std::get_if<std::string*>(&slot))
-    return quoted(**text);
+    return in_quotes(**text);
   std::string out;
   for (const auto& item : *std::get<std::vector<std::string>*>(slot))
-    out += (out.empty() ? "" : ", ") + quoted(item);
+    out += (out.empty() ? "" : ", ") + in_quotes(item);
   return "[" + out + "]";
 }
 
