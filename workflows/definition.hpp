@@ -109,7 +109,7 @@ struct parsed_definition {
 /// `file` is only for messages.
 parsed_definition parse_definition(const json& document, const std::string& file);
 /// As above, from text; malformed JSON is a problem of the file.
-parsed_definition parse_definition(std::string_view text, const std::string& file);
+parsed_definition parse_definition_text(std::string_view text, const std::string& file);
 
 /// What users see of it: name, version, title, description, inputs as JSON Schema, stages, results, min_tier.
 json describe(const definition& workflow);

@@ -87,6 +87,8 @@ std::string parser::text(const json& in, const std::string& key, const std::stri
     wrong(field, "must be a string");
     return "";
   }
+  if (required && found->get_ref<const std::string&>().empty())
+    wrong(field, "must not be empty");
   return found->get<std::string>();
 }
 
@@ -429,7 +431,7 @@ parsed_definition parse_definition(const json& document, const std::string& file
   return {std::move(out), {}};
 }
 
-parsed_definition parse_definition(std::string_view text, const std::string& file) {
+parsed_definition parse_definition_text(std::string_view text, const std::string& file) {
   auto document = parse_json(text);
   if (!document)
     return {nullptr, {{file, "", "", document.error().message}}};

@@ -40,7 +40,7 @@ parsed_definition read(const fs::path& path) {
   if (!in.is_open() || in.bad())
     return {nullptr, {{name, "", "", "cannot be read"}}};
   text.resize(got);
-  return parse_definition(std::string_view{text}, name);
+  return parse_definition_text(text, name);
 }
 
 } // namespace

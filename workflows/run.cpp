@@ -88,7 +88,7 @@ bool run::dependencies_done(std::uint32_t index) const {
 }
 
 // A report may be of an attempt whose start was not told, so a newer number counts; one that has ended never does.
-bool run::accepts(std::uint32_t index, std::uint64_t attempt) const {
+bool run::is_current(std::uint32_t index, std::uint64_t attempt) const {
   return !ended() && index < stages_.size() && is_issued(stages_[index].state) && attempt > stages_[index].ended &&
          attempt >= stages_[index].attempt;
 }
@@ -132,7 +132,7 @@ effects run::on(const started&) {
 }
 
 effects run::on(const stage_started& e) {
-  if (!accepts(e.index, e.attempt))
+  if (!is_current(e.index, e.attempt))
     return {};
   auto& stage = stages_[e.index];
   if (stage.state == stage_state::running && stage.attempt == e.attempt)
@@ -147,7 +147,7 @@ effects run::on(const stage_started& e) {
 }
 
 effects run::on(const stage_succeeded& e) {
-  if (!accepts(e.index, e.attempt) || !missing_output(e.index, e.outputs).empty())
+  if (!is_current(e.index, e.attempt) || !missing_output(e.index, e.outputs).empty())
     return {};
   auto& stage = stages_[e.index];
   effects out;
@@ -166,7 +166,7 @@ effects run::on(const stage_succeeded& e) {
 }
 
 effects run::on(const stage_failed& e) {
-  if (!accepts(e.index, e.attempt))
+  if (!is_current(e.index, e.attempt))
     return {};
   auto& stage = stages_[e.index];
   effects out;

@@ -158,6 +158,8 @@ public:
   const workflow::plan& plan() const { return *plan_; }
   const plan_ptr& shared_plan() const { return plan_; }
   const stage_status& at(std::uint32_t index) const;
+  /// Whether a report for this attempt still counts; ask before artifact_lost is made of a consumer's report.
+  bool is_current(std::uint32_t index, std::uint64_t attempt) const;
 
   /// What should be in the scheduler's queue at this time: ready, or done with backing off. Ascending.
   std::vector<std::uint32_t> ready(std::int64_t at) const;
@@ -197,7 +199,6 @@ private:
   effects on(const artifact_lost& e);
   effects on(const rerun& e);
 
-  bool accepts(std::uint32_t index, std::uint64_t attempt) const;
   bool dependencies_done(std::uint32_t index) const;
   void wake_dependents(std::uint32_t index);
   void make_again(std::uint32_t index, effects& out);

@@ -18,7 +18,7 @@ void expect_problem(const std::function<void(json&)>& change, const std::string&
 }
 
 TEST(Definition, MalformedJsonNamesTheFileAndThePosition) {
-  auto parsed = parse_definition(std::string_view{"{\"name\": }"}, "broken.json");
+  auto parsed = parse_definition_text("{\"name\": }", "broken.json");
   ASSERT_EQ(parsed.problems.size(), 1u);
   EXPECT_TRUE(parsed.problems[0].text().starts_with("broken.json: malformed JSON at byte 10"))
       << parsed.problems[0].text();
@@ -208,8 +208,8 @@ TEST(Definition, StagesComeAfterWhatTheyNeedWhateverTheOrderOfTheFile) {
 
 TEST(Definition, TheHashIsOfTheContentAndNotOfTheLayout) {
   auto document = film();
-  auto spaced = parse_definition(std::string_view{document.dump(8)}, "a.json").definition;
-  auto dense = parse_definition(std::string_view{document.dump()}, "b.json").definition;
+  auto spaced = parse_definition_text(document.dump(8), "a.json").definition;
+  auto dense = parse_definition_text(document.dump(), "b.json").definition;
   EXPECT_EQ(spaced->hash, dense->hash);
   EXPECT_TRUE(is_sha256(spaced->hash));
   document["version"] = 2;

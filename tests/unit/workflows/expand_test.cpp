@@ -122,7 +122,8 @@ TEST(Plan, ReadsBackWhatItWrote) {
 
 TEST(Plan, ADamagedRecordIsRefused) {
   auto good = to_json(*planned(shipped("short-film"), film_inputs(1)));
-  for (const auto& [path, ignored] : good.flatten().items())
+  auto flat = good.flatten();
+  for (const auto& [path, ignored] : flat.items())
     for (const json& odd : {json(nullptr), json(-1), json(4'000'000'000)}) {
       auto bad = good;
       bad[json::json_pointer(path)] = odd;

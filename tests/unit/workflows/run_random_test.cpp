@@ -68,6 +68,9 @@ TEST(RunAtRandom, KeepsItsPromisesAndAlwaysEnds) {
       world.now += static_cast<std::int64_t>(random() % 200);
       world.feed(random_event(world.job, random, world.now));
     }
+    for (const auto& stage : plan->stages) // what still runs is lost with its node
+      if (world.job.at(stage.index).state == stage_state::running)
+        world.feed(stage_failed{stage.index, world.job.at(stage.index).attempt, fault::lost_node, "", world.now});
     for (const auto& stage : plan->stages)
       world.attempts[stage.index] = world.job.at(stage.index).attempt;
     ends[world.play()]++;

@@ -20,8 +20,8 @@ INSTANTIATE_TEST_SUITE_P(Shipped, EveryWorkflow,
                          ::testing::Values(workflow_case{"text-to-video", {{"prompt", "a sunrise"}}},
                                            workflow_case{"short-film", film_inputs(3)},
                                            workflow_case{"bench-chain", json::object()}),
-                         [](const auto& info) {
-                           auto name = info.param.name;
+                         [](const auto& one) {
+                           auto name = one.param.name;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });

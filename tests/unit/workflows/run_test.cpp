@@ -230,6 +230,7 @@ TEST(Run, ALostFileIsMadeAgainAndNotPaidAgain) {
   EXPECT_EQ(out.withdraw, indices{2});
   EXPECT_EQ(run.run.at(2).state, stage_state::waiting);
   EXPECT_EQ(run.run.ready(0), indices{0});
+  EXPECT_FALSE(run.run.is_current(2, 1)) << "a repeat of the report that the file is missing can be told from a new one";
   EXPECT_FALSE(run(artifact_lost{0}).changed);
   EXPECT_FALSE(run.succeed(2, 1).changed) << "its attempt was withdrawn";
   EXPECT_FALSE(run.succeed(0, 1).changed) << "a repeat of the old report";
@@ -311,7 +312,8 @@ TEST(RunRecord, ADamagedSnapshotIsRefused) {
   run.succeed(0);
   auto good = run.run.to_json();
   ASSERT_TRUE(run::from_json(plan, good));
-  for (const auto& [path, ignored] : good.flatten().items())
+  auto flat = good.flatten();
+  for (const auto& [path, ignored] : flat.items())
     for (const json& odd : {json(nullptr), json(-1), json("running"), json::object()}) {
       auto bad = good;
       bad[json::json_pointer(path)] = odd;
