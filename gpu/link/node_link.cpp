@@ -20,6 +20,7 @@ constexpr int receive_batch = 512;
 // A line that takes nothing is down, or full for a moment when much was just sent.
 constexpr std::int64_t dropped_ms = 50, stalled_ms = 1000;
 constexpr std::size_t much = 1000;
+constexpr std::int64_t settled_ms = 2000;
 
 class dealer_link final : public node_link {
 public:
@@ -221,13 +222,12 @@ bool dealer_link::receive_one() {
 
 void dealer_link::take(wire::to_node&& message) {
   if (auto* no = std::get_if<wire::refused>(&message)) {
-    // A welcomed node that is refused dials at once: most likely the head, or the line, is a new one.
-    refused_wait_ms_ =
-        state_ == state::welcomed ? 0 : std::clamp<std::int64_t>(refused_wait_ms_ * 2, 250, options_.refused_max_ms);
+    // A node that was long welcome dials at once: most likely the head, or the line, is a new one.
+    bool settled = state_ == state::welcomed && steady_ms() - dialled_at_ > settled_ms;
+    refused_wait_ms_ = settled ? 0 : std::clamp<std::int64_t>(refused_wait_ms_ * 2, 250, options_.refused_max_ms);
     hang_up("refused: " + no->reason, refused_wait_ms_);
   } else if (auto* yes = std::get_if<wire::welcome>(&message)) {
     terms_ = *yes;
-    refused_wait_ms_ = 0;
     bool first = state_ != state::welcomed;
     state_ = state::welcomed;
     if (first && handler_.on_connected)

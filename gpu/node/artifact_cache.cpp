@@ -57,6 +57,20 @@ void artifact_cache::scan() {
   trim();
 }
 
+void artifact_cache::prune_partials(std::size_t keep_max) const {
+  std::vector<std::pair<fs::file_time_type, fs::path>> files;
+  std::error_code error, gone;
+  for (auto i = fs::directory_iterator(folder_ / "partial", error); !error && i != fs::directory_iterator();
+       i.increment(error))
+    files.emplace_back(i->last_write_time(gone), i->path());
+  if (files.size() <= keep_max)
+    return;
+  std::sort(files.begin(), files.end());
+  files.resize(files.size() - keep_max);
+  for (const auto& [at, path] : files)
+    fs::remove(path, gone);
+}
+
 std::optional<artifact_cache::pin> artifact_cache::find(const std::string& sha256) {
   std::unique_lock lock(mutex_);
   auto found = entries_.find(sha256);

@@ -42,6 +42,8 @@ public:
   result<pin> adopt(const std::filesystem::path& file, const std::string& sha256);
   /// Where a fetch collects its bytes until they are all there.
   std::filesystem::path partial(const std::string& sha256) const { return folder_ / "partial" / sha256; }
+  /// Removes what fetches left that were broken off, but for the newest, which may be resumed.
+  void prune_partials(std::size_t keep_max = 256) const;
   std::uint64_t bytes() const;
 
 private:

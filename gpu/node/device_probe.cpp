@@ -24,8 +24,11 @@ std::string cpu_model() {
 
 // The few calls of the CUDA driver API that a probe needs (docs.nvidia.com/cuda/cuda-driver-api); no header, no link.
 struct cuda_driver {
-  std::unique_ptr<void, int (*)(void*)> library{::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL),
-                                                [](void* handle) { return handle ? ::dlclose(handle) : 0; }};
+  explicit cuda_driver(const std::string& name)
+    : library(::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL),
+              [](void* handle) { return handle ? ::dlclose(handle) : 0; }) {}
+
+  std::unique_ptr<void, int (*)(void*)> library;
   int (*init)(unsigned) = nullptr;
   int (*device_count)(int*) = nullptr;
   int (*device_get)(int*, int) = nullptr;
@@ -46,34 +49,37 @@ struct cuda_driver {
 } // namespace
 
 probed_device probe_cpu(std::uint32_t slots) {
-  unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   probed_device cpu{"cpu0", "cpu", cpu_model(), 0, slots == 0 ? cores : slots, 1};
   cpu.slots = std::clamp<std::uint32_t>(cpu.slots, 1, 1024);
   cpu.threads = std::max(1u, cores / cpu.slots);
   return cpu;
 }
 
-std::vector<probed_device> probe_cuda() {
-  cuda_driver driver;
+namespace {
+
+// How many there are; 0 with the reason in the log.
+int count_devices(cuda_driver& driver, const std::string& name) {
   int count = 0;
-  if (!driver.library) {
-    log::info("no CUDA devices: the NVIDIA driver (libcuda.so.1) is not installed");
-    return {};
-  }
-  if (!driver.load_all()) {
-    log::warn("no CUDA devices: libcuda.so.1 lacks the calls to list them; is it a driver for this machine?");
-    return {};
-  }
-  if (int error = driver.init(0); error != 0) {
-    log::info("no CUDA devices: the driver does not start (cuInit: error {})", error);
-    return {};
-  }
-  if (int error = driver.device_count(&count); error != 0 || count == 0) {
-    log::info("no CUDA devices: the driver lists none (error {})", error);
-    return {};
-  }
+  if (!driver.library)
+    log::info("no CUDA devices: the NVIDIA driver ({}) is not installed", name);
+  else if (!driver.load_all())
+    log::warn("no CUDA devices: {} lacks the calls to list them; is it a driver for this machine?", name);
+  else if (int started = driver.init(0); started != 0)
+    log::info("no CUDA devices: the driver does not start (cuInit: error {})", started);
+  else if (int listed = driver.device_count(&count); listed != 0 || count <= 0)
+    log::info("no CUDA devices: the driver lists none (cuDeviceGetCount: error {})", listed);
+  else
+    return std::min(count, 256);
+  return 0;
+}
+
+} // namespace
+
+std::vector<probed_device> probe_cuda(const std::string& driver_library) {
+  cuda_driver driver(driver_library);
   std::vector<probed_device> out;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0, count = count_devices(driver, driver_library); i < count; ++i) {
     int device = 0;
     std::array<char, 128> name{};
     std::size_t bytes = 0;

@@ -22,7 +22,7 @@ struct probed_device {
 /// busy with the least waiting; with fewer slots a run gets threads / slots threads.
 probed_device probe_cpu(std::uint32_t slots = 0);
 
-/// CUDA devices, by the driver (libcuda.so.1), one slot each.
-std::vector<probed_device> probe_cuda();
+/// CUDA devices, by the driver's library, one slot each.
+std::vector<probed_device> probe_cuda(const std::string& driver = "libcuda.so.1");
 
 } // namespace troupe::node

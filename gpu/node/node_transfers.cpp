@@ -94,6 +94,7 @@ result<artifact_cache::pin> node_transfers::fetch(const wire::artifact& what, co
     return got.error();
   if (auto here = cache_.find(what.sha256))
     return std::move(*here);
+  cache_.prune_partials();
   download to{what, cache_.partial(what.sha256), {}, {}, 0};
   for (bool fresh : {false, true}) {
     if (auto begun = to.begin(!fresh); !begun)

@@ -22,7 +22,7 @@ inline constexpr std::size_t chunk_bytes = 512 << 10;
 /// One try of one stage of one job. A report whose attempt is not the current one is dropped.
 struct attempt_ref {
   std::string job;
-  std::uint32_t stage = 0; // index in the run
+  std::uint32_t stage = 0;   // index in the run
   std::uint64_t attempt = 0; // rises, also across restarts of the head
   friend auto operator<=>(const attempt_ref&, const attempt_ref&) = default;
 };
@@ -51,8 +51,8 @@ struct engine_report {
 };
 
 struct device_report {
-  std::string name; // unique on the node: "cpu0", "cuda0"
-  std::string type; // "cpu", "cuda"
+  std::string name;  // unique on the node: "cpu0", "cuda0"
+  std::string type;  // "cpu", "cuda"
   std::string model; // of the hardware
   std::uint32_t slots = 1;
   std::uint32_t vram_mib = 0;
@@ -96,17 +96,40 @@ struct hello {
   std::vector<failed> unacknowledged_failures;
 };
 
-struct node_heartbeat { std::int64_t at = 0; };
-struct progress { attempt_ref ref; double fraction = 0; std::string step; };
-struct preview { attempt_ref ref; std::string jpeg; };
+struct node_heartbeat {
+  std::int64_t at = 0;
+};
+struct progress {
+  attempt_ref ref;
+  double fraction = 0;
+  std::string step;
+};
+struct preview {
+  attempt_ref ref;
+  std::string jpeg;
+};
 /// Asks for bytes from `offset` on; the head sends up to `credit` chunks.
-struct fetch { std::string sha256; std::uint64_t offset = 0; std::uint32_t credit = 1; };
+struct fetch {
+  std::string sha256;
+  std::uint64_t offset = 0;
+  std::uint32_t credit = 1;
+};
 /// Offers an artifact; the head answers put_ready with the offset to go on from, or done.
-struct put { std::string sha256; std::uint64_t bytes = 0; };
-struct put_chunk { std::string sha256; std::uint64_t offset = 0; std::string data; };
-struct goodbye { std::string reason; };
+struct put {
+  std::string sha256;
+  std::uint64_t bytes = 0;
+};
+struct put_chunk {
+  std::string sha256;
+  std::uint64_t offset = 0;
+  std::string data;
+};
+struct goodbye {
+  std::string reason;
+};
 
-using from_node = std::variant<hello, node_heartbeat, progress, preview, finished, failed, fetch, put, put_chunk, goodbye>;
+using from_node =
+    std::variant<hello, node_heartbeat, progress, preview, finished, failed, fetch, put, put_chunk, goodbye>;
 
 // -- head → node ------------------------------------------------------------------------------------------------------
 
@@ -116,8 +139,12 @@ struct welcome {
   std::uint32_t lease_ms = 30'000; // a node out of touch for longer stops its attempts
 };
 /// The head will not talk to this node, or not any more: it closes the connection and may dial again.
-struct refused { std::string reason; };
-struct head_heartbeat { std::int64_t at = 0; };
+struct refused {
+  std::string reason;
+};
+struct head_heartbeat {
+  std::int64_t at = 0;
+};
 
 struct assign {
   attempt_ref ref;
@@ -126,14 +153,28 @@ struct assign {
   std::vector<artifact> inputs;
   std::uint32_t timeout_ms = 0; // 0: none
 };
-struct cancel { attempt_ref ref; };
+struct cancel {
+  attempt_ref ref;
+};
 /// The result is durable: the node may forget it.
-struct acknowledge { attempt_ref ref; };
+struct acknowledge {
+  attempt_ref ref;
+};
 /// Bytes of an artifact, or why there are none: error is "", "missing", "corrupt" or "io".
-struct chunk { std::string sha256; std::uint64_t offset = 0, total = 0; std::string data, error; };
+struct chunk {
+  std::string sha256;
+  std::uint64_t offset = 0, total = 0;
+  std::string data, error;
+};
 /// Go on from `offset`, with at most `credit` chunks before the next put_ready. error: "", "mismatch" (the content has
 /// another hash or length), "full" (no space: try again later), "io", "unknown" (offer it again with put).
-struct put_ready { std::string sha256; std::uint64_t offset = 0; std::uint32_t credit = 0; bool done = false; std::string error; };
+struct put_ready {
+  std::string sha256;
+  std::uint64_t offset = 0;
+  std::uint32_t credit = 0;
+  bool done = false;
+  std::string error;
+};
 
 using to_node = std::variant<welcome, refused, head_heartbeat, assign, cancel, acknowledge, chunk, put_ready>;
 

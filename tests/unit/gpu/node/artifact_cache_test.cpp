@@ -71,3 +71,14 @@ TEST_F(cache_test, names_that_are_no_hash_are_left_alone) {
   EXPECT_EQ(cache->bytes(), 0u);
   EXPECT_TRUE(std::filesystem::exists(folder.path / "cache" / "notes.txt"));
 }
+
+TEST_F(cache_test, what_broken_off_fetches_left_is_bounded) {
+  open();
+  for (int i = 0; i < 10; ++i)
+    std::ofstream(cache->partial("p" + std::to_string(i))) << "x";
+  std::filesystem::last_write_time(cache->partial("p3"),
+                                   std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  cache->prune_partials(1);
+  EXPECT_TRUE(std::filesystem::exists(cache->partial("p3"))) << "the newest stays";
+  EXPECT_FALSE(std::filesystem::exists(cache->partial("p4")));
+}

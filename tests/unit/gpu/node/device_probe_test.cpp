@@ -25,3 +25,19 @@ TEST(device_probe, looking_for_cuda_harms_nothing_whether_or_not_there_is_any) {
     EXPECT_GT(device.vram_mib, 0u);
   }
 }
+
+// Goal: devices are read by the driver's own calls. Method: a library with those calls stands in for the driver; its
+// second device does not answer.
+TEST(device_probe, cuda_devices_are_what_the_driver_says) {
+  auto devices = probe_cuda(FAKE_CUDA_DRIVER);
+  ASSERT_EQ(devices.size(), 2u);
+  EXPECT_EQ(devices[0].name, "cuda0");
+  EXPECT_EQ(devices[0].model, "Stand-in 0");
+  EXPECT_EQ(devices[0].vram_mib, 24u << 10);
+  EXPECT_EQ(devices[1].name, "cuda2") << "a device keeps its number though one before it is left out";
+}
+
+TEST(device_probe, a_library_that_is_no_driver_is_no_reason_to_fail) {
+  EXPECT_TRUE(probe_cuda("libc.so.6").empty());
+  EXPECT_TRUE(probe_cuda("/no/such/library.so").empty());
+}
