@@ -38,9 +38,10 @@ public:
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
     std::vector<std::string> words{program, "serve", "--data", data, "--listen", "127.0.0.1:0"};
-    for (const char* set : {"limits.signup_per_address_hour=0", "limits.spend_per_user_minute=0", "limits.per_address_10min=0",
-                            "limits.login_per_address_5min=0", "node.slots=64", "scheduler.in_flight_per_account=256",
-                            "scheduler.queue_per_account=1000000", "log.level=warn"}) {
+    for (const char* set :
+         {"limits.signup_per_address_hour=0", "limits.spend_per_user_minute=0", "limits.per_address_10min=0",
+          "limits.login_per_address_5min=0", "node.slots=64", "scheduler.in_flight_per_account=256",
+          "scheduler.queue_per_account=1000000", "log.level=warn"}) {
       words.emplace_back("--set");
       words.emplace_back(set);
     }
@@ -140,7 +141,8 @@ std::optional<account> sign_up(std::uint16_t port, const std::string& admin, int
   if (!made || made->first != 201)
     return std::nullopt;
   client.headers = admin;
-  auto granted = client.ask_json("PUT", "/api/admin/accounts/" + out.name, {{"tier", "studio"}, {"grant_credits", 10'000'000}});
+  auto granted =
+      client.ask_json("PUT", "/api/admin/accounts/" + out.name, {{"tier", "studio"}, {"grant_credits", 10'000'000}});
   if (!granted || granted->first != 200)
     return std::nullopt;
   return out;
@@ -154,7 +156,8 @@ std::string key_header(std::uint16_t port, const std::string& name) {
     return {};
   client.headers = "Cookie: " + *cookie + "\r\nOrigin: http://127.0.0.1\r\n";
   auto key = client.ask_json("POST", "/api/keys", {{"name", "bench"}});
-  return key && key->first == 201 ? "Authorization: Bearer " + key->second.value("key", std::string{}) + "\r\n" : std::string{};
+  return key && key->first == 201 ? "Authorization: Bearer " + key->second.value("key", std::string{}) + "\r\n"
+                                  : std::string{};
 }
 
 double metric(std::uint16_t port, const std::string& name) {
@@ -197,8 +200,9 @@ void print_unloaded(std::uint16_t port, const account& who, int count, finishes&
   if (ms.empty())
     return;
   std::sort(ms.begin(), ms.end());
-  std::printf("unloaded, one flow at a time (%zu): p50 %.2f ms, p99 %.2f ms, from submit to the client's 'done' event\n",
-              ms.size(), ms[ms.size() / 2], ms[ms.size() * 99 / 100]);
+  std::printf(
+      "unloaded, one flow at a time (%zu): p50 %.2f ms, p99 %.2f ms, from submit to the client's 'done' event\n",
+      ms.size(), ms[ms.size() / 2], ms[ms.size() * 99 / 100]);
 }
 
 } // namespace
@@ -259,9 +263,9 @@ int bench_flows(const bench_flows_options& options) {
     auto all = done.wait_count(before + expected, std::chrono::seconds(600));
     auto took = seconds_since(begin);
     auto after = metric(head.port(), "troupe_journal_syncs_total");
-    std::printf("%d flows of 4 stages, %d clients, %zu accounts: %.0f submits/s, %.0f flows/s, %.2f syncs/flow\n", options.jobs,
-                options.clients, accounts.size(), static_cast<double>(expected) / submitted, static_cast<double>(expected) / took,
-                (after - syncs) / static_cast<double>(expected));
+    std::printf("%d flows of 4 stages, %d clients, %zu accounts: %.0f submits/s, %.0f flows/s, %.2f syncs/flow\n",
+                options.jobs, options.clients, accounts.size(), static_cast<double>(expected) / submitted,
+                static_cast<double>(expected) / took, (after - syncs) / static_cast<double>(expected));
     if (refused > 0)
       std::printf("%d submits were refused\n", refused.load());
     if (!all)

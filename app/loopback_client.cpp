@@ -79,7 +79,8 @@ result<std::pair<int, std::string>> loopback_client::ask(const std::string& meth
       return broken();
   auto head = buffer_.substr(0, end);
   last_head_ = head;
-  std::transform(head.begin(), head.end(), head.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(head.begin(), head.end(), head.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   std::size_t length = 0;
   if (auto at = head.find("content-length: "); at != std::string::npos)
     length = std::strtoul(head.c_str() + at + 16, nullptr, 10);
@@ -91,7 +92,8 @@ result<std::pair<int, std::string>> loopback_client::ask(const std::string& meth
   return out;
 }
 
-result<std::pair<int, json>> loopback_client::ask_json(const std::string& method, const std::string& path, const json& body) {
+result<std::pair<int, json>> loopback_client::ask_json(const std::string& method, const std::string& path,
+                                                       const json& body) {
   auto answer = ask(method, path, body.is_null() ? std::string{} : body.dump());
   if (!answer)
     return answer.error();

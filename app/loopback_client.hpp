@@ -21,7 +21,8 @@ public:
   std::string headers;
 
   /// Status and body. Errors: `io` (no answer; the next request dials anew).
-  result<std::pair<int, std::string>> ask(const std::string& method, const std::string& path, const std::string& body = {});
+  result<std::pair<int, std::string>> ask(const std::string& method, const std::string& path,
+                                          const std::string& body = {});
   result<std::pair<int, json>> ask_json(const std::string& method, const std::string& path, const json& body = nullptr);
 
   /// The session cookie of POST /api/login, "name=value". Errors: `io`, `refused`.

@@ -56,26 +56,31 @@ int main(int argc, char** argv) {
   node_command->add_option("--slots", node.slots, "stages at a time on the CPU; 0: as many as hardware threads");
   node_command->add_option("--cache-mib", node.cache_mib, "artifact cache, MiB");
   node_command->add_option("--log-level", node.log_level, "trace, debug, info, warn, error, off");
-  node_command->add_option("--exit-when-orphaned-ms", node.exit_when_orphaned_ms, "end when no head was heard for so long; 0: never");
+  node_command->add_option("--exit-when-orphaned-ms", node.exit_when_orphaned_ms,
+                           "end when no head was heard for so long; 0: never");
   node_command->callback([&] { status = run_node(node); });
 
   auto* admin_command = cli.add_subcommand("admin", "The operator's commands")->require_subcommand(1);
   admin_create_options creating;
-  auto* create_command = admin_command->add_subcommand("create", "Create an admin, offline; the password comes on standard input");
+  auto* create_command =
+      admin_command->add_subcommand("create", "Create an admin, offline; the password comes on standard input");
   add_config(*create_command, creating.where);
   create_command->add_option("--username", creating.username, "its user name")->required();
- bool from_stdin = false;
+  bool from_stdin = false;
   create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");
   create_command->callback([&] { status = create_admin(creating); });
 
   bench_flows_options bench;
   auto* bench_command = cli.add_subcommand("bench", "Load, in the box")->require_subcommand(1);
-  auto* flows_command = bench_command->add_subcommand("flows", "Four-stage jobs of the null engine through the whole system");
+  auto* flows_command =
+      bench_command->add_subcommand("flows", "Four-stage jobs of the null engine through the whole system");
   bench.program = serving.program;
   flows_command->add_option("--jobs", bench.jobs, "how many jobs")->check(CLI::Range(1, 10'000'000));
   flows_command->add_option("--clients", bench.clients, "how many submit at a time")->check(CLI::Range(1, 1000));
-  flows_command->add_option("--unloaded", bench.unloaded, "how many one after the other first, for latency")->check(CLI::Range(0, 1'000'000));
-  flows_command->add_option("--data", bench.data, "data directory to use and leave behind; default: a new one, removed");
+  flows_command->add_option("--unloaded", bench.unloaded, "how many one after the other first, for latency")
+      ->check(CLI::Range(0, 1'000'000));
+  flows_command->add_option("--data", bench.data,
+                            "data directory to use and leave behind; default: a new one, removed");
   flows_command->callback([&] { status = bench_flows(bench); });
 
   try {

@@ -8,9 +8,9 @@ namespace troupe::app {
 
 /// `troupe serve` and what else reads cluster.conf.
 struct serve_options {
-  std::string config; // path; empty: defaults and environment only
+  std::string config;                           // path; empty: defaults and environment only
   std::map<std::string, std::string> overrides; // "http.listen" → "127.0.0.1:8080": the command line wins
-  std::string program; // path of this binary, for the local node
+  std::string program;                          // path of this binary, for the local node
 };
 int serve(const serve_options& options);
 

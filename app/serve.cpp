@@ -52,10 +52,21 @@ bool load_workflows(workflow::definition_store& store, const std::filesystem::pa
 struct front {
   front(const configuration& config, head_core& core_, workflow::definition_store& workflows, http::feed_hub& feeds,
         const http::secrets& keys)
-    : core(core_), actors(core.system(), core.others()), hashing(1), guard(core.blobs()),
-      head{actors,        core.database(), core.blobs(), workflows,  workflow_folder(config), core.offered(),
-           core.board(),  feeds,           hashing,      keys,       catalog::default_tiers(), config.engines.stand_ins_allowed,
-           false,         config.accounts.session_days * 24 * 3600 * 1000},
+    : core(core_), actors(core.system(), core.others()), hashing(1),
+      guard(core.blobs()), head{actors,
+                                core.database(),
+                                core.blobs(),
+                                workflows,
+                                workflow_folder(config),
+                                core.offered(),
+                                core.board(),
+                                feeds,
+                                hashing,
+                                keys,
+                                catalog::default_tiers(),
+                                config.engines.stand_ins_allowed,
+                                false,
+                                config.accounts.session_days * 24 * 3600 * 1000},
       authenticator(head) {}
 
   result<void> open(const configuration& config);
@@ -81,8 +92,10 @@ void add_metrics(front& f) {
     auto link = f.core.node_link()->counters();
     out.counter("troupe_link_frames_in_total", "Frames from nodes", static_cast<double>(link.frames_in));
     out.counter("troupe_link_frames_out_total", "Frames to nodes", static_cast<double>(link.frames_out));
-    out.counter("troupe_link_malformed_total", "Malformed frames; each closed its peer", static_cast<double>(link.malformed));
-    out.counter("troupe_link_denied_total", "Handshakes with a key that is not allowed", static_cast<double>(link.denied));
+    out.counter("troupe_link_malformed_total", "Malformed frames; each closed its peer",
+                static_cast<double>(link.malformed));
+    out.counter("troupe_link_denied_total", "Handshakes with a key that is not allowed",
+                static_cast<double>(link.denied));
     out.begin("troupe_actors", "gauge", "Live actors by kind");
     for (const auto& [kind, count] : f.core.board().counts())
       out.sample("troupe_actors", {{"kind", kind}}, static_cast<double>(count));
@@ -103,7 +116,9 @@ result<void> front::open(const configuration& config) {
   pages.about.version = TROUPE_VERSION;
   pages.docs_folder = docs_folder();
   pages.sources = &metrics;
-  pages.ready.push_back({"workflows", [this] { return head.workflows.all().empty() ? std::string{"no workflow is loaded"} : std::string{}; }});
+  pages.ready.push_back({"workflows", [this] {
+                           return head.workflows.all().empty() ? std::string{"no workflow is loaded"} : std::string{};
+                         }});
   http::application_options options;
   options.limits.spend_per_user_minute = config.limits.spend_per_user_minute;
   options.limits.login_per_address_5min = config.limits.login_per_address_5min;

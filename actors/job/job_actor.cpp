@@ -72,8 +72,8 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
   if (!plan)
     return refuse(refusal::invalid, plan.error().message);
   step s;
-  event submitted = jobs::submitted{m.job,    m.account,    m.workflow,    m.definition, m.version,         m.weight,
-                                    m.generation, m.feed_before, m.inputs, std::move(m.plan), m.at};
+  event submitted = jobs::submitted{m.job,        m.account,     m.workflow, m.definition,      m.version, m.weight,
+                                    m.generation, m.feed_before, m.inputs,   std::move(m.plan), m.at};
   core_.apply(submitted);
   s.events.push_back(std::move(submitted));
   jobs::advanced begun;
@@ -442,8 +442,8 @@ void job_actor::tell_stage(step& s, std::uint32_t stage) const {
   const auto& facts = core_.facts(stage);
   json data = {{"stage", planned.name},     {"index", stage},
                {"kind", planned.kind},      {"status", workflow::name_of(now.state)},
-               {"attempt", facts.attempts},
-               {"job_fraction", core_.progress()}, {"device", facts.device}};
+               {"attempt", facts.attempts}, {"job_fraction", core_.progress()},
+               {"device", facts.device}};
   if (now.state == workflow::stage_state::succeeded) {
     data["run_ms"] = facts.run_ms;
     data["engine"] = facts.engine;

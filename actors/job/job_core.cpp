@@ -176,12 +176,17 @@ json job_core::summary() const {
   json files_json = json::array();
   for (const auto& f : files())
     files_json.push_back({{"name", f.name}, {"filename", f.filename}, {"content_type", f.content.content_type}});
-  json out = {{"account", origin_.account}, {"workflow", origin_.workflow},
-              {"status", status()},         {"generation", origin_.generation},
+  json out = {{"account", origin_.account},
+              {"workflow", origin_.workflow},
+              {"status", status()},
+              {"generation", origin_.generation},
               {"feed_before", origin_.feed_before},
-              {"inputs", origin_.inputs},   {"created_at", origin_.at},
-              {"ended_at", ended_at_},      {"price", price()},
-              {"charged", charged()},       {"preview", preview()},
+              {"inputs", origin_.inputs},
+              {"created_at", origin_.at},
+              {"ended_at", ended_at_},
+              {"price", price()},
+              {"charged", charged()},
+              {"preview", preview()},
               {"files", files_json}};
   if (run_->now() == workflow::phase::failed)
     out["error"] = run_->failure();

@@ -26,7 +26,8 @@ struct submitted {
   json plan = json::object();
   timestamp at = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight, generation, feed_before, inputs, plan, at)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight,
+                                                generation, feed_before, inputs, plan, at)
 
 /// The run went on: `what` is a workflow::event, the rest is what is known of the attempt.
 struct advanced {

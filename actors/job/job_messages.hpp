@@ -25,14 +25,14 @@ struct submit_job {
   std::string workflow, definition; // name, and content hash
   std::uint32_t version = 1;
   json inputs = json::object();
-  json plan = json::object(); // workflows::plan
+  json plan = json::object();    // workflows::plan
   std::uint64_t feed_before = 0; // id of the last entry in the account's log before the job's first
-  std::string period;         // of the monthly allowance, given before the hold if it is due
+  std::string period;            // of the monthly allowance, given before the hold if it is due
   micro_credits allowance = 0;
   timestamp at = 0;
 };
-TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, feed_before, period,
-               allowance, at)
+TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, feed_before,
+               period, allowance, at)
 
 /// The job as its owner sees it. Errors: not_found.
 struct describe_job {

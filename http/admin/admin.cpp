@@ -114,7 +114,8 @@ asio::awaitable<reply> change_account_of(const head& h, const request& r, accoun
   auto wallet = co_await h.actors.ask(std::move(money));
   if (!wallet)
     co_return problem_of(wallet.error());
-  log::info("account {} was changed by {}: tier {}, role {}", changed->username, r.who->username, changed->tier, changed->role);
+  log::info("account {} was changed by {}: tier {}, role {}", changed->username, r.who->username, changed->tier,
+            changed->role);
   json answer = {{"username", changed->username},
                  {"tier", changed->tier},
                  {"role", changed->role},
@@ -127,14 +128,13 @@ asio::awaitable<reply> change_account_of(const head& h, const request& r, accoun
 
 std::vector<endpoint> endpoints(const head& h) {
   std::vector<endpoint> out;
-  out.push_back(declare<nothing, actors_query>({.path = "/api/admin/actors",
-                                                .operation = "admin_actors",
-                                                .summary = "Live actors with their counters",
-                                                .tags = {"Admin"},
-                                                .needs = access::admin},
-                                               [&h](const request&, nothing, actors_query query) {
-                                                 return list_actors(h, std::move(query));
-                                               }));
+  out.push_back(declare<nothing, actors_query>(
+      {.path = "/api/admin/actors",
+       .operation = "admin_actors",
+       .summary = "Live actors with their counters",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request&, nothing, actors_query query) { return list_actors(h, std::move(query)); }));
   out.push_back(declare({.path = "/api/admin/actors/tree",
                          .operation = "admin_actor_tree",
                          .summary = "Live actors, each under its parent",
@@ -142,14 +142,13 @@ std::vector<endpoint> endpoints(const head& h) {
                          .needs = access::admin},
                         [&h](const request&, nothing, nothing) { return actor_tree(h); }));
   // An actor's id may hold a slash: a device is node/device.
-  out.push_back(declare<nothing, actor_query>({.path = "/api/admin/actors/{kind}/{id*}",
-                                               .operation = "admin_actor",
-                                               .summary = "One actor: state, counters and last events",
-                                               .tags = {"Admin"},
-                                               .needs = access::admin},
-                                              [&h](const request& r, nothing, actor_query query) {
-                                                return one_actor(h, r, query);
-                                              }));
+  out.push_back(declare<nothing, actor_query>(
+      {.path = "/api/admin/actors/{kind}/{id*}",
+       .operation = "admin_actor",
+       .summary = "One actor: state, counters and last events",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request& r, nothing, actor_query query) { return one_actor(h, r, query); }));
   out.push_back(declare({.path = "/api/admin/nodes",
                          .operation = "admin_nodes",
                          .summary = "Nodes with their engines, and why one is unavailable",
@@ -162,15 +161,14 @@ std::vector<endpoint> endpoints(const head& h) {
                          .tags = {"Admin"},
                          .needs = access::admin},
                         [&h](const request&, nothing, nothing) { return from_cluster(h, list_devices{"admin"}); }));
-  out.push_back(declare<account_body>({.method = verb::put,
-                                       .path = "/api/admin/accounts/{username}",
-                                       .operation = "admin_account_change",
-                                       .summary = "Set an account's tier, role or state; grant credits",
-                                       .tags = {"Admin"},
-                                       .needs = access::admin},
-                                      [&h](const request& r, account_body body, nothing) {
-                                        return change_account_of(h, r, std::move(body));
-                                      }));
+  out.push_back(declare<account_body>(
+      {.method = verb::put,
+       .path = "/api/admin/accounts/{username}",
+       .operation = "admin_account_change",
+       .summary = "Set an account's tier, role or state; grant credits",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request& r, account_body body, nothing) { return change_account_of(h, r, std::move(body)); }));
   return out;
 }
 

@@ -35,7 +35,8 @@ void describe(V& v, actor_query& x) {
 }
 template <class V>
 void describe(V& v, account_body& x) {
-  v.optional("tier", x.tier, "its tier from now on", {.one_of = {"free", "starter", "creator", "pro", "studio", "enterprise"}});
+  v.optional("tier", x.tier, "its tier from now on",
+             {.one_of = {"free", "starter", "creator", "pro", "studio", "enterprise"}});
   v.optional("grant_credits", x.grant_credits, "whole credits to give", {.min = 1, .max = 10'000'000});
   v.optional("reason", x.reason, "kept in the ledger and the account's events", {.length_max = 500});
   v.optional("role", x.role, "its role from now on", {.one_of = {"user", "admin"}});

@@ -11,8 +11,8 @@
 
 namespace troupe::http {
 
-/// Checks an artifact's content against its name before it is served, once in the life of the process, on a thread of its
-/// own. Thread-safe.
+/// Checks an artifact's content against its name before it is served, once in the life of the process, on a thread of
+/// its own. Thread-safe.
 class blob_guard {
 public:
   explicit blob_guard(storage::blob_store& blobs) : blobs_(blobs) {}

@@ -17,8 +17,8 @@ namespace troupe::http {
 
 /// Runs what blocks on a thread pool, and resumes the coroutine on its own executor with the result.
 ///
-/// Not co_spawn: g++ 12 destroys a lambda with captures twice when it is a temporary of a co_await expression, so the work
-/// comes as a named shared function.
+/// Not co_spawn: g++ 12 destroys a lambda with captures twice when it is a temporary of a co_await expression, so the
+/// work comes as a named shared function.
 template <class Result>
 boost::asio::awaitable<Result> offload(boost::asio::thread_pool& pool, std::function<Result()> work) {
   namespace asio = boost::asio;
@@ -33,8 +33,8 @@ boost::asio::awaitable<Result> offload(boost::asio::thread_pool& pool, std::func
       asio::post(guard.get_executor(), [kept, outcome] { std::move (*kept)(std::move(*outcome)); });
     });
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Result)>(begin, asio::use_awaitable, &pool,
-                                                                                      shared, executor);
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Result)>(begin, asio::use_awaitable,
+                                                                                       &pool, shared, executor);
 }
 
 } // namespace troupe::http

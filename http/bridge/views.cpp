@@ -25,7 +25,9 @@ std::optional<std::string> canonical_username(const std::string& typed) {
   std::string out = typed;
   std::transform(out.begin(), out.end(), out.begin(),
                  [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
-  auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'; };
+  auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  };
   if (out.size() < 3 || out.size() > 32 || !std::all_of(out.begin(), out.end(), fits))
     return std::nullopt;
   return out;

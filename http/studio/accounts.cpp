@@ -28,8 +28,9 @@ asio::awaitable<std::variant<std::string, problem>> start_session(const head& h,
   auto opened = co_await h.actors.ask(std::move(open));
   if (!opened)
     co_return problem_of(opened.error());
-  std::string cookie = std::string{session_cookie} + "=" + token + "; Path=/; HttpOnly; SameSite=Lax; Max-Age=" +
-                       std::to_string(h.session_ms / 1000) + (h.secure_cookies ? "; Secure" : "");
+  std::string cookie = std::string{session_cookie} + "=" + token +
+                       "; Path=/; HttpOnly; SameSite=Lax; Max-Age=" + std::to_string(h.session_ms / 1000) +
+                       (h.secure_cookies ? "; Secure" : "");
   co_return cookie;
 }
 
@@ -155,7 +156,8 @@ asio::awaitable<reply> credits(const head& h, const request& r) {
 }
 
 asio::awaitable<reply> credits_history(const head& h, const request& r, history_query query) {
-  auto events = h.database.journal().events("ledger/" + r.who->account, query.before == 0 ? 0 : static_cast<std::uint64_t>(query.before - 1),
+  auto events = h.database.journal().events("ledger/" + r.who->account,
+                                            query.before == 0 ? 0 : static_cast<std::uint64_t>(query.before - 1),
                                             static_cast<std::size_t>(query.limit), true);
   if (!events)
     co_return unavailable("The history cannot be read now");
@@ -219,12 +221,9 @@ asio::awaitable<reply> make_key(const head& h, const request& r, key_body body) 
   auto made = co_await h.actors.ask(std::move(create));
   if (!made)
     co_return problem_of(made.error());
-  json answer = {{"id", made->id},
-                 {"key", key},
-                 {"name", made->name},
-                 {"prefix", made->prefix},
-                 {"family", made->family},
-                 {"created_at", studio_time(made->created_at)},
+  json answer = {{"id", made->id},         {"key", key},
+                 {"name", made->name},     {"prefix", made->prefix},
+                 {"family", made->family}, {"created_at", studio_time(made->created_at)},
                  {"is_active", true}};
   co_return reply::of(std::move(answer), 201);
 }
@@ -243,23 +242,25 @@ asio::awaitable<reply> end_key(const head& h, const request& r) {
 
 std::vector<endpoint> account_endpoints(const head& h) {
   std::vector<endpoint> out;
-  out.push_back(declare<signup_body>({.method = verb::post,
-                                      .path = "/api/signup",
-                                      .operation = "signup",
-                                      .summary = "Create an account and log in",
-                                      .tags = {"Account"},
-                                      .needs = access::anyone,
-                                      .rate = rate_class::signup,
-                                      .success = 201},
-                                     [&h](const request&, signup_body body, nothing) { return signup(h, std::move(body)); }));
-  out.push_back(declare<login_body>({.method = verb::post,
-                                     .path = "/api/login",
-                                     .operation = "login",
-                                     .summary = "Log in: sets the session cookie",
-                                     .tags = {"Account"},
-                                     .needs = access::anyone,
-                                     .rate = rate_class::login},
-                                    [&h](const request&, login_body body, nothing) { return login(h, std::move(body)); }));
+  out.push_back(
+      declare<signup_body>({.method = verb::post,
+                            .path = "/api/signup",
+                            .operation = "signup",
+                            .summary = "Create an account and log in",
+                            .tags = {"Account"},
+                            .needs = access::anyone,
+                            .rate = rate_class::signup,
+                            .success = 201},
+                           [&h](const request&, signup_body body, nothing) { return signup(h, std::move(body)); }));
+  out.push_back(
+      declare<login_body>({.method = verb::post,
+                           .path = "/api/login",
+                           .operation = "login",
+                           .summary = "Log in: sets the session cookie",
+                           .tags = {"Account"},
+                           .needs = access::anyone,
+                           .rate = rate_class::login},
+                          [&h](const request&, login_body body, nothing) { return login(h, std::move(body)); }));
   out.push_back(declare({.method = verb::post,
                          .path = "/api/logout",
                          .operation = "logout",
@@ -271,30 +272,34 @@ std::vector<endpoint> account_endpoints(const head& h) {
                          .summary = "Who one is: tier, credit balance, limits",
                          .tags = {"Account"}},
                         [&h](const request& r, nothing, nothing) { return auth_check(h, r); }));
-  out.push_back(declare({.path = "/api/keys", .operation = "key_list", .summary = "List your API keys", .tags = {"Keys"}},
-                        [&h](const request& r, nothing, nothing) { return list_keys(h, r); }));
-  out.push_back(declare<key_body>({.method = verb::post,
-                                   .path = "/api/keys",
-                                   .operation = "key_create",
-                                   .summary = "Create an API key; the full key is shown this once",
-                                   .tags = {"Keys"},
-                                   .success = 201},
-                                  [&h](const request& r, key_body body, nothing) { return make_key(h, r, std::move(body)); }));
-  out.push_back(declare(
-      {.method = verb::del, .path = "/api/keys/{id}", .operation = "key_revoke", .summary = "Revoke an API key", .tags = {"Keys"}},
-      [&h](const request& r, nothing, nothing) { return end_key(h, r); }));
+  out.push_back(
+      declare({.path = "/api/keys", .operation = "key_list", .summary = "List your API keys", .tags = {"Keys"}},
+              [&h](const request& r, nothing, nothing) { return list_keys(h, r); }));
+  out.push_back(
+      declare<key_body>({.method = verb::post,
+                         .path = "/api/keys",
+                         .operation = "key_create",
+                         .summary = "Create an API key; the full key is shown this once",
+                         .tags = {"Keys"},
+                         .success = 201},
+                        [&h](const request& r, key_body body, nothing) { return make_key(h, r, std::move(body)); }));
+  out.push_back(declare({.method = verb::del,
+                         .path = "/api/keys/{id}",
+                         .operation = "key_revoke",
+                         .summary = "Revoke an API key",
+                         .tags = {"Keys"}},
+                        [&h](const request& r, nothing, nothing) { return end_key(h, r); }));
   out.push_back(declare({.path = "/api/credits",
                          .operation = "credits",
                          .summary = "Credit balance, what is held, tier and monthly allowance",
                          .tags = {"Credits"}},
                         [&h](const request& r, nothing, nothing) { return credits(h, r); }));
-  out.push_back(declare<nothing, history_query>({.path = "/api/credits/history",
-                                                 .operation = "credits_history",
-                                                 .summary = "The account's ledger, newest first",
-                                                 .tags = {"Credits"}},
-                                                [&h](const request& r, nothing, history_query query) {
-                                                  return credits_history(h, r, query);
-                                                }));
+  out.push_back(declare<nothing, history_query>(
+      {.path = "/api/credits/history",
+       .operation = "credits_history",
+       .summary = "The account's ledger, newest first",
+       .tags = {"Credits"}},
+      [&h](const request& r, nothing, history_query query) { return credits_history(h, r, query); }));
   return out;
 }
 

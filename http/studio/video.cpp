@@ -88,10 +88,12 @@ json generation_row(std::uint64_t number, const std::string& id, const json& job
 asio::awaitable<reply> generate(const head& h, const request& r, generate_body body) {
   auto model = catalog::find_video_model(body.model);
   if (model == nullptr)
-    co_return invalid("model '" + body.model.substr(0, 100) + "' is not known; GET /api/models lists the models", "model");
+    co_return invalid("model '" + body.model.substr(0, 100) + "' is not known; GET /api/models lists the models",
+                      "model");
   if (auto reason = unavailable_reason(h, *model))
     co_return unavailable_model(model->id, *reason);
-  json inputs = {{"prompt", std::move(body.prompt)}, {"model", body.model}, {"negative_prompt", std::move(body.negative_prompt)}};
+  json inputs = {
+      {"prompt", std::move(body.prompt)}, {"model", body.model}, {"negative_prompt", std::move(body.negative_prompt)}};
   put(inputs, "width", body.width);
   put(inputs, "height", body.height);
   put(inputs, "frames", body.frames);
@@ -141,7 +143,8 @@ asio::awaitable<reply> cancel(const head& h, const request& r, cancel_body body)
   if (!done)
     co_return problem_of(done.error());
   auto now = done->value.value("status", std::string{});
-  json answer = {{"success", true}, {"job_id", done->value.value("job_id", std::string{})}, {"status", studio_status(now)}};
+  json answer = {
+      {"success", true}, {"job_id", done->value.value("job_id", std::string{})}, {"status", studio_status(now)}};
   co_return reply::of(std::move(answer));
 }
 
@@ -167,7 +170,9 @@ asio::awaitable<reply> queue(const head& h, const request& r) {
     for (std::uint32_t i = 0; i < 64; ++i)
       ask.stages.push_back(i);
     auto waits = co_await h.actors.ask_scheduler(std::move(ask));
-    json row = {{"job_id", id}, {"status", studio_status(job.value("status", std::string{}))}, {"state", job.value("status", std::string{})},
+    json row = {{"job_id", id},
+                {"status", studio_status(job.value("status", std::string{}))},
+                {"state", job.value("status", std::string{})},
                 {"workflow", job.value("workflow", std::string{})}};
     if (waits)
       for (const auto& [stage, why] : waits->value.items()) {
@@ -230,7 +235,8 @@ asio::awaitable<reply> models(const head& h) {
 asio::awaitable<reply> generation_cost(const head&, cost_query query) {
   auto model = catalog::find_video_model(query.model);
   if (model == nullptr)
-    co_return invalid("model '" + query.model.substr(0, 100) + "' is not known; GET /api/models lists the models", "model");
+    co_return invalid("model '" + query.model.substr(0, 100) + "' is not known; GET /api/models lists the models",
+                      "model");
   auto frames = query.frames.value_or(model->defaults.frames);
   auto steps = query.steps.value_or(model->defaults.steps);
   auto cost = whole_credits(catalog::video_price(model->price, frames, steps));
@@ -316,21 +322,24 @@ asio::awaitable<reply> video(const head& h, blob_guard& guard, const request& r)
 
 std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard) {
   std::vector<endpoint> out;
-  out.push_back(declare<generate_body>({.method = verb::post,
-                                        .path = "/api/generate",
-                                        .operation = "generate",
-                                        .summary = "Queue a text-to-video generation",
-                                        .tags = {"Video"},
-                                        .rate = rate_class::spend,
-                                        .idempotency_key = true},
-                                       [&h](const request& r, generate_body body, nothing) {
-                                         return generate(h, r, std::move(body));
-                                       }));
+  out.push_back(declare<generate_body>(
+      {.method = verb::post,
+       .path = "/api/generate",
+       .operation = "generate",
+       .summary = "Queue a text-to-video generation",
+       .tags = {"Video"},
+       .rate = rate_class::spend,
+       .idempotency_key = true},
+      [&h](const request& r, generate_body body, nothing) { return generate(h, r, std::move(body)); }));
   out.push_back(declare<nothing, status_query>(
       {.path = "/api/status", .operation = "status", .summary = "Poll a generation", .tags = {"Video"}},
       [&h](const request& r, nothing, status_query query) { return status(h, r, std::move(query)); }));
   out.push_back(declare<cancel_body>(
-      {.method = verb::post, .path = "/api/cancel", .operation = "cancel", .summary = "Cancel a running generation", .tags = {"Video"}},
+      {.method = verb::post,
+       .path = "/api/cancel",
+       .operation = "cancel",
+       .summary = "Cancel a running generation",
+       .tags = {"Video"}},
       [&h](const request& r, cancel_body body, nothing) { return cancel(h, r, std::move(body)); }));
   out.push_back(declare({.path = "/api/queue",
                          .operation = "queue",
@@ -343,15 +352,17 @@ std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard) {
                          .tags = {"Video"},
                          .needs = access::anyone},
                         [&h](const request&, nothing, nothing) { return models(h); }));
-  out.push_back(declare<nothing, cost_query>({.path = "/api/generation-cost",
-                                              .operation = "generation_cost",
-                                              .summary = "Quote the credits of a generation",
-                                              .tags = {"Video"}},
-                                             [&h](const request&, nothing, cost_query query) {
-                                               return generation_cost(h, std::move(query));
-                                             }));
+  out.push_back(declare<nothing, cost_query>(
+      {.path = "/api/generation-cost",
+       .operation = "generation_cost",
+       .summary = "Quote the credits of a generation",
+       .tags = {"Video"}},
+      [&h](const request&, nothing, cost_query query) { return generation_cost(h, std::move(query)); }));
   out.push_back(declare<nothing, page_query>(
-      {.path = "/api/generations", .operation = "generation_list", .summary = "Your generations, newest first", .tags = {"Video"}},
+      {.path = "/api/generations",
+       .operation = "generation_list",
+       .summary = "Your generations, newest first",
+       .tags = {"Video"}},
       [&h](const request& r, nothing, page_query query) { return generations(h, r, query); }));
   out.push_back(declare({.method = verb::del,
                          .path = "/api/generations/{id}",

@@ -21,7 +21,8 @@ std::optional<std::uint64_t> cursor_of(const request& r) {
     return std::nullopt;
   std::uint64_t out = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(out) : std::optional<std::uint64_t>(0);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(out)
+                                                                  : std::optional<std::uint64_t>(0);
 }
 
 event event_of(std::uint64_t id, const json& entry) {
@@ -33,7 +34,8 @@ event event_of(std::uint64_t id, const json& entry) {
 
 /// The account's log from a cursor on, as it grows; only one job's entries when `job` is not empty, and then it ends
 /// with the job's `done`.
-asio::awaitable<void> stream(const head& h, std::string account, std::string job, std::uint64_t cursor, event_sink& sink) {
+asio::awaitable<void> stream(const head& h, std::string account, std::string job, std::uint64_t cursor,
+                             event_sink& sink) {
   feed_hub::subscription wakes(h.feeds, account_id{account}, sink.bell());
   while (sink.open()) {
     auto entries = h.database.feed(account_id{account}, cursor, events_at_once);
@@ -198,24 +200,28 @@ asio::awaitable<reply> account_events(const head& h, const request& r) {
 
 std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
   std::vector<endpoint> out;
-  out.push_back(declare(
-      {.path = "/api/workflows", .operation = "workflow_list", .summary = "The workflows that can be run", .tags = {"Workflows"}, .needs = access::anyone},
-      [&h](const request&, nothing, nothing) { return list(h); }));
+  out.push_back(declare({.path = "/api/workflows",
+                         .operation = "workflow_list",
+                         .summary = "The workflows that can be run",
+                         .tags = {"Workflows"},
+                         .needs = access::anyone},
+                        [&h](const request&, nothing, nothing) { return list(h); }));
   out.push_back(declare({.path = "/api/workflows/{name}",
                          .operation = "workflow_describe",
                          .summary = "A workflow: its inputs as JSON Schema, stages and results",
                          .tags = {"Workflows"},
                          .needs = access::anyone},
                         [&h](const request& r, nothing, nothing) { return describe(h, r); }));
-  out.push_back(declare<run_body>({.method = verb::post,
-                                   .path = "/api/workflows/{name}/runs",
-                                   .operation = "workflow_run",
-                                   .summary = "Run a workflow; its whole price is held before it starts",
-                                   .tags = {"Workflows"},
-                                   .rate = rate_class::spend,
-                                   .success = 202,
-                                   .idempotency_key = true},
-                                  [&h](const request& r, run_body body, nothing) { return run(h, r, std::move(body)); }));
+  out.push_back(
+      declare<run_body>({.method = verb::post,
+                         .path = "/api/workflows/{name}/runs",
+                         .operation = "workflow_run",
+                         .summary = "Run a workflow; its whole price is held before it starts",
+                         .tags = {"Workflows"},
+                         .rate = rate_class::spend,
+                         .success = 202,
+                         .idempotency_key = true},
+                        [&h](const request& r, run_body body, nothing) { return run(h, r, std::move(body)); }));
   out.push_back(declare({.method = verb::post,
                          .path = "/api/admin/workflows/reload",
                          .operation = "workflow_reload",
