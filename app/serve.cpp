@@ -14,6 +14,7 @@
 #include "http/studio/video.hpp"
 #include "http/workflows/jobs.hpp"
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -152,7 +153,7 @@ result<void> front::open(const configuration& config) {
 }
 
 result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& config, const head_core& core,
-                                                           const std::string& program) {
+                                                           const std::string& program, const std::atomic<bool>& stopping) {
   node::supervisor_options child;
   child.argv = {program,
                 "node",
@@ -173,7 +174,9 @@ result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& 
                 config.log.level,
                 "--exit-when-orphaned-ms",
                 "60000"};
-  child.on_exit = [](int status) {
+  child.on_exit = [&stopping](int status) {
+    if (stopping)
+      return;
     if (status == exit_temporary)
       log::info("the local node of an earlier head still lives; it is taken back");
     else
@@ -235,9 +238,10 @@ int serve(const serve_options& options) {
     return exit_unavailable;
   }
   (*core)->resume_jobs();
+  std::atomic<bool> stopping{false};
   std::unique_ptr<node::supervisor> local;
   if (config->node.local) {
-    auto started = start_local_node(*config, **core, options.program);
+    auto started = start_local_node(*config, **core, options.program, stopping);
     if (!started) {
       log::critical("the local node cannot be started: {}", started.error().message);
       return exit_failure;
@@ -255,6 +259,7 @@ int serve(const serve_options& options) {
   if (auto cut = studio.server->drain(drain_time); cut > 0)
     log::warn("{} connections had to be cut", cut);
   studio.server.reset();
+  stopping = true;
   if (local)
     local->stop();
   return exit_ok;
