@@ -97,7 +97,7 @@ const std::vector<configuration_key>& configuration_keys() {
       {"engines.stand_ins_allowed",
        "Let embedded engines stand in for models that need hardware or services that are not there; results say so.",
        SLOT(engines.stand_ins_allowed)},
-      {"workflows.directory", "More workflow definitions (*.json), beside the built-in ones; empty: none.",
+      {"workflows.directory", "Where the workflow definitions (*.json) lie; empty: where the program was built or installed.",
        SLOT(workflows.directory)},
       {"limits.signup_per_address_hour", "Signups from one address in an hour; 0: no limit.",
        SLOT(limits.signup_per_address_hour), 0, 1'000'000'000},

@@ -134,6 +134,50 @@ TEST(restart, runs_elsewhere_what_a_device_that_never_came_back_was_said_to_run)
   EXPECT_EQ(only<start>(w.tell(tick{}))->device.value, "b/cpu0");
 }
 
+device_up with_held(const std::string& device, const stage_ref& ref, std::uint64_t attempt) {
+  return device_up{{device}, {"a"}, "cpu", {"null.work"}, 2, 0, {{ref, attempt}}};
+}
+
+TEST(restart, takes_back_what_a_device_says_it_runs_where_the_stage_waits_here) {
+  world w({}, 7);
+  w.queue(st("film"));
+  EXPECT_TRUE(w.tell(with_held("a/cpu0", {{"film"}, 0}, 12)).empty());
+  EXPECT_EQ(w.core.running_at({{"film"}, 0})->attempt, 12u);
+}
+
+TEST(restart, gives_a_device_nothing_new_until_what_it_runs_is_claimed) {
+  world w({}, 7);
+  w.queue(st("other"));
+  EXPECT_TRUE(w.tell(with_held("a/cpu0", {{"film"}, 0}, 12)).empty());
+  EXPECT_EQ(w.why("other"), "reattaching");
+  auto out = w.tell(stage_running{st("film").asked, {"a/cpu0"}, 12});
+  EXPECT_EQ(only<start>(out)->ref.job.value, "other");
+  EXPECT_EQ(w.core.running(), 2u);
+}
+
+TEST(restart, gives_a_device_work_again_when_what_nobody_wanted_has_ended_or_for_too_long) {
+  world w({}, 7);
+  w.queue(st("other"));
+  w.tell(with_held("a/cpu0", {{"film"}, 0}, 12));
+  auto out = w.tell(stage_ended{{{"film"}, 0}, 12, {"a/cpu0"}, outcome::cancelled, 0});
+  EXPECT_EQ(only<start>(out)->ref.job.value, "other");
+
+  world late({}, 7);
+  late.queue(st("other"));
+  late.tell(with_held("a/cpu0", {{"film"}, 0}, 12));
+  late.now += limits{}.reattach_ms;
+  EXPECT_EQ(only<start>(late.tell(tick{}))->ref.job.value, "other");
+}
+
+TEST(restart, stops_what_a_device_runs_of_a_stage_that_runs_elsewhere) {
+  world w({}, 7);
+  w.device("b/cpu0");
+  w.queue(st("film"));
+  auto out = w.tell(with_held("a/cpu0", {{"film"}, 0}, 12));
+  EXPECT_EQ(only<stop>(out)->attempt, 12u);
+  EXPECT_EQ(w.place_of("film"), "b/cpu0");
+}
+
 TEST(queueing, counts_a_stage_once_though_it_is_told_twice) {
   world w;
   w.queue(st("film"));
