@@ -59,6 +59,7 @@ result<std::unique_ptr<database>> database::open(const database_options& options
   all.database = options;
   all.journal.queue_max = options.journal_queue_max;
   all.journal.queue_bytes_max = options.journal_queue_mib << 20;
+  all.journal.reserve_bytes = options.reserve_mib << 20;
   all.journal.sync = options.sync;
   return open_database(all);
 }

@@ -18,6 +18,7 @@ struct database_options {
   std::filesystem::path directory;        // the data directory; RocksDB lives in directory/db
   std::size_t journal_queue_max = 65'536; // batches
   std::size_t journal_queue_mib = 64;     // keys and values in those batches
+  std::size_t reserve_mib = 64;           // with less free space, commits are refused with `full`
   std::size_t cache_mib = 64;
   bool sync = true; // false only for measuring what the sync costs
 };
@@ -33,13 +34,14 @@ public:
 
   virtual storage::journal& journal() = 0;
 
-  // -- views: consistent reads of durable rows; may be called from any thread. What the disk refuses to give is logged
-  // as an error and taken for absent; the journal does not take it so, and answers `failed`.
-  // ---------------------------------
+  // -- views: consistent reads of durable rows; may be called from any thread
+  // ------------------------------------------ What the disk refuses to give is logged as an error and taken for
+  // absent; the journal does not take it so, and answers `failed`. When the disk failed, reads wait for the moment in
+  // which the database is opened again.
   virtual std::optional<std::string> get(table in, std::string_view key) const = 0;
   /// Rows whose key begins with `prefix`, in key order (or from the end, when `backwards`), starting after `after` when
   /// it is not empty; `after` is a whole key, whether or not it is there. Sees the rows as they were when it began.
-  /// Stops when `visit` returns false.
+  /// Stops when `visit` returns false. `visit` may read, but must not wait for a commit.
   virtual void scan(table in, std::string_view prefix, std::string_view after, bool backwards,
                     const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
   /// Entries of an account's log after id `after`, in order, at most `count`.

@@ -1,104 +1,93 @@
 #include "storage/file_system.hpp"
 
-#include <atomic>
+#include <filesystem>
 #include <utility>
 
 namespace troupe::storage {
-
-namespace {
 
 using rocksdb::IODebugContext;
 using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
-IOStatus may_try_again(IOStatus status) {
-  if (!status.ok())
-    status.SetRetryable(true);
-  return status;
-}
-
-class recoverable_file final : public rocksdb::FSWritableFileOwnerWrapper {
+/// A file of the write-ahead log. Once a write or a sync failed it takes nothing more, so that no later record can
+/// stand behind a hole. RocksDB writes and syncs a log from one thread at a time.
+class watched_log final : public rocksdb::FSWritableFileOwnerWrapper {
 public:
-  using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
+  watched_log(watched_disk& disk, std::string name, std::unique_ptr<rocksdb::FSWritableFile> opened)
+    : FSWritableFileOwnerWrapper(std::move(opened)), disk_(disk), name_(std::move(name)) {}
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
-    return guarded([&] { return target()->Append(data, options, debug); });
+    return guarded([&] { return FSWritableFileOwnerWrapper::Append(data, options, debug); }, data.size());
   }
   IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo& verification,
                   IODebugContext* debug) override {
-    return guarded([&] { return target()->Append(data, options, verification, debug); });
+    return guarded([&] { return FSWritableFileOwnerWrapper::Append(data, options, verification, debug); }, data.size());
   }
   IOStatus Flush(const IOOptions& options, IODebugContext* debug) override {
-    return guarded([&] { return target()->Flush(options, debug); });
+    return guarded([&] { return FSWritableFileOwnerWrapper::Flush(options, debug); }, 0);
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
-    return guarded([&] { return target()->Sync(options, debug); });
+    return synced([&] { return FSWritableFileOwnerWrapper::Sync(options, debug); });
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
-    return guarded([&] { return target()->Fsync(options, debug); });
-  }
-  IOStatus RangeSync(std::uint64_t offset, std::uint64_t bytes, const IOOptions& options,
-                     IODebugContext* debug) override {
-    return guarded([&] { return target()->RangeSync(offset, bytes, options, debug); });
+    return synced([&] { return FSWritableFileOwnerWrapper::Fsync(options, debug); });
   }
 
 private:
   template <class Write>
-  IOStatus guarded(Write write) {
-    if (broken_)
-      return may_try_again(IOStatus::IOError("an earlier write to this file failed"));
-    auto status = may_try_again(write());
-    if (!status.ok())
-      broken_ = true;
+  IOStatus guarded(Write write, std::uint64_t bytes) {
+    if (failed_)
+      return IOStatus::IOError("an earlier write to this log failed");
+    auto status = write();
+    if (status.ok()) {
+      written_ += bytes;
+    } else {
+      failed_ = true;
+      disk_.remember(name_, synced_);
+    }
     return status;
   }
 
-  std::atomic<bool> broken_ = false;
-};
-
-class recoverable_folder final : public rocksdb::FSDirectoryWrapper {
-public:
-  using FSDirectoryWrapper::FSDirectoryWrapper;
-
-  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
-    return may_try_again(FSDirectoryWrapper::Fsync(options, debug));
-  }
-  IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* debug,
-                               const rocksdb::DirFsyncOptions& how) override {
-    return may_try_again(FSDirectoryWrapper::FsyncWithDirOptions(options, debug, how));
-  }
-};
-
-class recoverable_file_system final : public rocksdb::FileSystemWrapper {
-public:
-  using FileSystemWrapper::FileSystemWrapper;
-  const char* Name() const override { return "troupe.recoverable"; }
-
-  IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
-                           std::unique_ptr<rocksdb::FSWritableFile>* opened, IODebugContext* debug) override {
-    auto status = may_try_again(target()->NewWritableFile(name, options, opened, debug));
+  template <class Sync>
+  IOStatus synced(Sync sync) {
+    auto status = guarded(sync, 0);
     if (status.ok())
-      *opened = std::make_unique<recoverable_file>(std::move(*opened));
+      synced_ = written_.load();
     return status;
   }
-  IOStatus NewDirectory(const std::string& name, const IOOptions& options,
-                        std::unique_ptr<rocksdb::FSDirectory>* opened, IODebugContext* debug) override {
-    auto status = may_try_again(target()->NewDirectory(name, options, opened, debug));
-    if (status.ok())
-      *opened = std::make_unique<recoverable_folder>(std::move(*opened));
-    return status;
-  }
-  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
-                      IODebugContext* debug) override {
-    return may_try_again(target()->RenameFile(from, to, options, debug));
-  }
+
+  watched_disk& disk_;
+  const std::string name_;
+  std::atomic<std::uint64_t> written_ = 0, synced_ = 0;
+  std::atomic<bool> failed_ = false;
 };
 
-} // namespace
+IOStatus watched_disk::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                       std::unique_ptr<rocksdb::FSWritableFile>* opened, IODebugContext* debug) {
+  auto status = target()->NewWritableFile(name, options, opened, debug);
+  if (status.ok() && name.ends_with(".log"))
+    *opened = std::make_unique<watched_log>(*this, name, std::move(*opened));
+  return status;
+}
 
-std::shared_ptr<rocksdb::FileSystem> recoverable(const std::shared_ptr<rocksdb::FileSystem>& disk) {
-  return std::make_shared<recoverable_file_system>(disk);
+void watched_disk::remember(const std::string& name, std::uint64_t synced) {
+  std::lock_guard guard{mutex_};
+  failed_[name] = synced;
+}
+
+result<void> watched_disk::cut_failed_logs() {
+  std::lock_guard guard{mutex_};
+  while (!failed_.empty()) {
+    const auto& [name, synced] = *failed_.begin();
+    std::error_code error;
+    if (std::filesystem::exists(name, error))
+      std::filesystem::resize_file(name, synced, error);
+    if (error)
+      return fail("io", "cannot cut what failed off " + name + ": " + error.message());
+    failed_.erase(failed_.begin());
+  }
+  return {};
 }
 
 } // namespace troupe::storage

@@ -14,8 +14,6 @@ namespace troupe::storage {
 
 namespace {
 
-constexpr std::int64_t recovery_interval_ms = 250;
-
 std::size_t bytes_of(const batch& what) {
   std::size_t out = 64; // so that batches of nothing fill a queue, too
   for (const auto& a : what.appends)
@@ -31,10 +29,6 @@ std::size_t bytes_of(const batch& what) {
   return out;
 }
 
-commit_status status_of(const rocksdb::Status& status) {
-  return status.ok() ? commit_status::ok : status.IsNoSpace() ? commit_status::full : commit_status::failed;
-}
-
 } // namespace
 
 const char* to_string(commit_status status) {
@@ -48,7 +42,7 @@ const char* to_string(commit_status status) {
   return "unknown";
 }
 
-journal_thread::journal_thread(const store& disk, const journal_limits& limits)
+journal_thread::journal_thread(store& disk, const journal_limits& limits)
   : disk_(disk), limits_(limits), known_(limits.remembered_sequences_max), thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "journal");
 }
@@ -109,7 +103,7 @@ void journal_thread::run() {
       write(entries);
       continue;
     }
-    if (disk_state_ != commit_status::ok)
+    if (state_ != commit_status::ok)
       recover();
     std::lock_guard guard{mutex_};
     if (stopping_ && queue_.empty())
@@ -120,10 +114,10 @@ void journal_thread::run() {
 std::vector<journal_thread::entry> journal_thread::next_group() {
   std::unique_lock lock{mutex_};
   auto wanted = [this] { return stopping_ || !queue_.empty(); };
-  if (disk_state_ == commit_status::ok)
+  if (state_ == commit_status::ok)
     wake_.wait(lock, wanted);
   else
-    wake_.wait_for(lock, std::chrono::milliseconds(recovery_interval_ms), wanted);
+    wake_.wait_for(lock, std::chrono::milliseconds(limits_.recovery_interval_ms), wanted);
   std::vector<entry> out;
   std::size_t bytes = 0;
   while (!queue_.empty() && out.size() < limits_.group_max) {
@@ -139,33 +133,33 @@ std::vector<journal_thread::entry> journal_thread::next_group() {
 
 void journal_thread::write(std::vector<entry>& entries) {
   group now{disk_, known_};
-  for (auto& e : entries)
-    e.status = now.add(e.what);
-  auto written = write(now.changes());
-  if (written == commit_status::ok)
-    now.remember();
-  else // what was refused may have been refused for what is now not written
+  auto outcome = can_write() ? commit_status::ok : state_;
+  if (outcome == commit_status::ok) {
     for (auto& e : entries)
-      e.status = written;
-  count(entries, written == commit_status::ok ? now.events() : 0);
+      e.status = now.add(e.what);
+    outcome = write(now.changes());
+  }
+  if (outcome == commit_status::ok)
+    now.remember();
+  else // also what was refused: perhaps for what is now not written
+    for (auto& e : entries)
+      e.status = outcome;
+  count(entries, outcome == commit_status::ok ? now.events() : 0);
   tell(entries, now);
 }
 
 commit_status journal_thread::write(rocksdb::WriteBatch& changes) {
   if (changes.Count() == 0)
     return commit_status::ok;
-  if (disk_state_ != commit_status::ok && !recover())
-    return disk_state_;
   rocksdb::WriteOptions options;
   options.sync = limits_.sync;
   auto status = disk_.db().Write(options, &changes);
   if (status.ok())
     return commit_status::ok;
-  disk_state_ = status_of(status);
+  broken_ = true;
   tried_at_ = steady_ms();
-  log::error("journal: {}: nothing is written until the disk recovers; free space or look at the disk",
-             status.ToString());
-  return disk_state_;
+  set_state(status.IsNoSpace() ? commit_status::full : commit_status::failed, status.ToString());
+  return state_;
 }
 
 void journal_thread::tell(std::vector<entry>& entries, const group& written) {
@@ -192,36 +186,47 @@ void journal_thread::count(const std::vector<entry>& entries, std::uint64_t even
   counters_.refused += entries.size() - ok;
   counters_.events += events;
   counters_.syncs += ok > 0 ? 1 : 0;
-  counters_.disk = disk_state_;
+}
+
+bool journal_thread::can_write() {
+  if (state_ != commit_status::ok)
+    return recover();
+  if (disk_.room() >= limits_.reserve_bytes)
+    return true;
+  set_state(commit_status::full, "less than " + std::to_string(limits_.reserve_bytes >> 20) + " MiB are free");
+  return false;
 }
 
 bool journal_thread::recover() {
-  if (steady_ms() - tried_at_ < recovery_interval_ms)
+  if (steady_ms() - tried_at_ < limits_.recovery_interval_ms)
     return false;
   tried_at_ = steady_ms();
-  auto status = disk_.db().Resume();
-  if (status.ok())
-    status = leave_broken_log();
-  if (!status.ok()) {
-    disk_state_ = status_of(status);
+  if (disk_.room() < limits_.reserve_bytes + limits_.reserve_bytes / 2) { // a little more, so that it does not flutter
+    set_state(commit_status::full, "the disk is full");
     return false;
   }
-  disk_state_ = commit_status::ok;
-  known_.clear();
-  log::info("journal: the disk has recovered; writing goes on");
-  std::lock_guard guard{mutex_};
-  counters_.disk = commit_status::ok;
+  if (broken_) {
+    if (auto opened = disk_.reopen(); !opened) {
+      set_state(opened.error().code == "full" ? commit_status::full : commit_status::failed, opened.error().message);
+      return false;
+    }
+    broken_ = false;
+    known_.clear();
+  }
+  set_state(commit_status::ok, "the disk has recovered");
   return true;
 }
 
-// The file of the write-ahead log that failed takes nothing more, and RocksDB begins a new one only when it has
-// something in memory to write out.
-rocksdb::Status journal_thread::leave_broken_log() {
-  rocksdb::WriteOptions past_the_log;
-  past_the_log.disableWAL = true;
-  auto* meta = disk_.handle(column::meta);
-  auto status = disk_.db().Put(past_the_log, meta, "recovered", number_record(static_cast<std::uint64_t>(now_ms())));
-  return status.ok() ? disk_.db().Flush({}, meta) : status;
+void journal_thread::set_state(commit_status state, const std::string& why) {
+  if (state == state_)
+    return;
+  state_ = state;
+  if (state == commit_status::ok)
+    log::info("journal: {}; writing goes on", why);
+  else
+    log::error("journal: {}: {}; nothing is written until the disk recovers", to_string(state), why);
+  std::lock_guard guard{mutex_};
+  counters_.disk = state;
 }
 
 } // namespace troupe::storage

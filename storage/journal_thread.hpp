@@ -16,13 +16,15 @@ struct journal_limits {
   std::size_t group_max = 8'192;          // batches in one sync
   std::size_t group_bytes_max = 8 << 20;  // keys and values in one sync; a larger batch goes alone
   std::size_t remembered_sequences_max = 32'768;
+  std::size_t reserve_bytes = 64 << 20;    // below this much free space all is refused: RocksDB needs room to tidy up
+  std::int64_t recovery_interval_ms = 250; // how often a disk that failed is tried
   bool sync = true;
 };
 
 /// The journal on RocksDB: a queue, and the thread that empties it. Destroying it writes what is queued first.
 class journal_thread final : public journal {
 public:
-  journal_thread(const store& disk, const journal_limits& limits);
+  journal_thread(store& disk, const journal_limits& limits);
   ~journal_thread() override;
 
   void commit(batch what, done then) override;
@@ -45,11 +47,12 @@ private:
   void write(std::vector<entry>& entries);
   commit_status write(rocksdb::WriteBatch& changes);
   void tell(std::vector<entry>& entries, const group& written);
+  bool can_write();
   bool recover();
-  rocksdb::Status leave_broken_log();
+  void set_state(commit_status state, const std::string& why);
   void count(const std::vector<entry>& entries, std::uint64_t events);
 
-  const store& disk_;
+  store& disk_;
   const journal_limits limits_;
 
   mutable std::mutex mutex_; // for the queue and what is beside it
@@ -62,7 +65,8 @@ private:
 
   // The thread's own.
   last_numbers known_;
-  commit_status disk_state_ = commit_status::ok; // or full, failed: until recover() succeeds
+  commit_status state_ = commit_status::ok; // of the disk; or full, failed: until recover() succeeds
+  bool broken_ = false;                     // a write failed, so the database must be opened again
   std::int64_t tried_at_ = 0;
   std::thread thread_;
 };

@@ -25,10 +25,10 @@ result<std::optional<snapshot>> read_snapshot(const store& from, const std::stri
   return std::optional<snapshot>{snapshot{actor, read_number(bytes.substr(1, 8)), std::string{bytes.substr(9)}}};
 }
 
-std::unique_ptr<rocksdb::Iterator> events_of(const store& from) {
+result<std::unique_ptr<rocksdb::Iterator>> events_of(const store& from) {
   rocksdb::ReadOptions options;
   options.prefix_same_as_start = true;
-  return std::unique_ptr<rocksdb::Iterator>{from.db().NewIterator(options, from.handle(column::events))};
+  return from.iterate(column::events, options);
 }
 
 bool belongs_to(const rocksdb::Iterator& at, const std::string& actor) {
@@ -50,13 +50,17 @@ std::string snapshot_record(const snapshot& what) {
 result<replayed> replay(const store& from, const std::string& actor) {
   if (!is_name(actor))
     return invalid_name();
+  store::use held{from};
   replayed out;
   auto start = read_snapshot(from, actor);
   if (!start)
     return start.error();
   out.from = std::move(*start);
   out.last_seq = out.from ? out.from->seq : 0;
-  auto at = events_of(from);
+  auto opened = events_of(from);
+  if (!opened)
+    return opened.error();
+  auto& at = *opened;
   for (at->Seek(key_of(actor, out.last_seq + 1)); at->Valid() && belongs_to(*at, actor); at->Next()) {
     auto seq = number_at_end(at->key().ToStringView());
     if (seq != out.last_seq + 1)
@@ -75,7 +79,11 @@ events(const store& from, const std::string& actor, std::uint64_t first, std::si
   if (!is_name(actor))
     return invalid_name();
   std::vector<std::pair<std::uint64_t, std::string>> out;
-  auto at = events_of(from);
+  store::use held{from};
+  auto opened = events_of(from);
+  if (!opened)
+    return opened.error();
+  auto& at = *opened;
   if (newest_first)
     at->SeekForPrev(key_of(actor, first == 0 ? UINT64_MAX : first));
   else

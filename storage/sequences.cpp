@@ -19,15 +19,9 @@ std::uint64_t sequences::next(const std::string& name) {
 bool sequences::reserve(const std::string& name, block& mine) {
   auto key = "sequence/" + name;
   auto reserved = disk_.number(key);
-  if (!reserved) {
-    log::error("sequence {}: {}", name, reserved.error().message);
-    return false;
-  }
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  auto status = disk_.db().Put(synced, disk_.handle(column::meta), key, number_record(*reserved + block_size));
-  if (!status.ok()) {
-    log::error("sequence {}: {}", name, status.ToString());
+  auto written = reserved ? disk_.put_number(key, *reserved + block_size) : result<void>{reserved.error()};
+  if (!written) {
+    log::error("no number of the sequence {}: {}", name, written.error().message);
     return false;
   }
   mine = {*reserved + 1, *reserved + block_size + 1};

@@ -2,6 +2,7 @@
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
@@ -37,6 +38,15 @@ rocksdb::CompressionType first_supported(std::initializer_list<rocksdb::Compress
   return found == wanted.end() ? rocksdb::kNoCompression : *found;
 }
 
+// RocksDB must not resume on its own: the journal opens it again, which is the way back that a restart takes, too.
+class no_auto_recovery final : public rocksdb::EventListener {
+public:
+  const char* Name() const override { return "troupe.no_auto_recovery"; }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
 } // namespace
 
 rocksdb::DBOptions tuned(rocksdb::Env* env) {
@@ -54,7 +64,8 @@ rocksdb::DBOptions tuned(rocksdb::Env* env) {
   options.keep_log_file_num = 4;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
-  options.max_bgerror_resume_count = 0; // the journal's thread resumes, so that it knows when
+  options.max_bgerror_resume_count = 0;
+  options.listeners.push_back(std::make_shared<no_auto_recovery>());
   return options;
 }
 

@@ -10,9 +10,11 @@ namespace troupe::storage {
 
 namespace {
 
+void report(const failure& why) { log::error("storage: {}; check the disk, restore a backup", why.message); }
+
 void report(const rocksdb::Status& status, const char* what) {
   if (!status.ok())
-    log::error("storage: cannot read {}: {}; check the disk, restore a backup", what, status.ToString());
+    report(failure_of(status, what));
 }
 
 // Stands on the first row to visit.
@@ -39,7 +41,7 @@ std::optional<std::string> get_row(const store& from, table in, std::string_view
   auto found = from.get(column::tables, table_key(in, key));
   if (found)
     return std::move(*found);
-  log::error("storage: {}; check the disk, restore a backup", found.error().message);
+  report(found.error());
   return {};
 }
 
@@ -52,11 +54,15 @@ void scan_rows(const store& from, table in, std::string_view prefix, std::string
   rocksdb::Slice lower{first}, upper{end};
   options.iterate_lower_bound = &lower;
   options.iterate_upper_bound = end.empty() ? nullptr : &upper;
-  std::unique_ptr<rocksdb::Iterator> at{from.db().NewIterator(options, from.handle(column::tables))};
+  store::use held{from};
+  auto opened = from.iterate(column::tables, options);
+  if (!opened)
+    return report(opened.error());
+  auto& at = *opened;
   for (go_to_start(*at, first, end, start, backwards); at->Valid(); backwards ? at->Prev() : at->Next())
     if (!visit(at->key().ToStringView().substr(1), at->value().ToStringView()))
       break;
-  report(at->status(), "rows");
+  report(at->status(), "cannot read rows");
 }
 
 std::vector<std::pair<std::uint64_t, std::string>> read_feed(const store& from, const account_id& account,
@@ -66,14 +72,20 @@ std::vector<std::pair<std::uint64_t, std::string>> read_feed(const store& from, 
     return out;
   rocksdb::ReadOptions options;
   options.prefix_same_as_start = true;
-  std::unique_ptr<rocksdb::Iterator> at{from.db().NewIterator(options, from.handle(column::feed))};
+  store::use held{from};
+  auto opened = from.iterate(column::feed, options);
+  if (!opened) {
+    report(opened.error());
+    return out;
+  }
+  auto& at = *opened;
   auto prefix = key_of(account.value, "");
   for (at->Seek(key_of(account.value, after + 1)); out.size() < count && at->Valid(); at->Next()) {
     if (!at->key().starts_with(prefix))
       break;
     out.emplace_back(number_at_end(at->key().ToStringView()), at->value().ToString());
   }
-  report(at->status(), "an account's log");
+  report(at->status(), "cannot read an account's log");
   return out;
 }
 
@@ -83,7 +95,7 @@ std::uint64_t last_of_feed(const store& from, const account_id& account) {
   auto last = from.last_number(column::feed, account.value);
   if (last)
     return *last;
-  log::error("storage: {}; check the disk, restore a backup", last.error().message);
+  report(last.error());
   return 0;
 }
 
