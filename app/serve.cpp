@@ -153,7 +153,8 @@ result<void> front::open(const configuration& config) {
 }
 
 result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& config, const head_core& core,
-                                                           const std::string& program, const std::atomic<bool>& stopping) {
+                                                           const std::string& program,
+                                                           const std::atomic<bool>& stopping) {
   node::supervisor_options child;
   child.argv = {program,
                 "node",

@@ -328,8 +328,7 @@ std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard) {
        .operation = "generate",
        .summary = "Queue a text-to-video generation",
        .tags = {"Video"},
-       .rate = rate_class::spend,
-       .idempotency_key = true},
+       .rate = rate_class::spend},
       [&h](const request& r, generate_body body, nothing) { return generate(h, r, std::move(body)); }));
   out.push_back(declare<nothing, status_query>(
       {.path = "/api/status", .operation = "status", .summary = "Poll a generation", .tags = {"Video"}},

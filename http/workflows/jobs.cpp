@@ -219,8 +219,7 @@ std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
                          .summary = "Run a workflow; its whole price is held before it starts",
                          .tags = {"Workflows"},
                          .rate = rate_class::spend,
-                         .success = 202,
-                         .idempotency_key = true},
+                         .success = 202},
                         [&h](const request& r, run_body body, nothing) { return run(h, r, std::move(body)); }));
   out.push_back(declare({.method = verb::post,
                          .path = "/api/admin/workflows/reload",

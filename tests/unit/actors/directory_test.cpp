@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <thread>
 
 namespace troupe {
 namespace {

@@ -43,7 +43,8 @@ inline definition_ptr accepted(const json& document) {
 
 /// One of those that the program comes with.
 inline definition_ptr shipped(const std::string& name) {
-  auto parsed = parse_definition_text(file_text(source_dir / "workflows/definitions" / (name + ".json")), name + ".json");
+  auto parsed =
+      parse_definition_text(file_text(source_dir / "workflows/definitions" / (name + ".json")), name + ".json");
   EXPECT_TRUE(parsed.problems.empty()) << texts(parsed.problems);
   return parsed.definition;
 }

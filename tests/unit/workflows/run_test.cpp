@@ -230,7 +230,8 @@ TEST(Run, ALostFileIsMadeAgainAndNotPaidAgain) {
   EXPECT_EQ(out.withdraw, indices{2});
   EXPECT_EQ(run.run.at(2).state, stage_state::waiting);
   EXPECT_EQ(run.run.ready(0), indices{0});
-  EXPECT_FALSE(run.run.is_current(2, 1)) << "a repeat of the report that the file is missing can be told from a new one";
+  EXPECT_FALSE(run.run.is_current(2, 1))
+      << "a repeat of the report that the file is missing can be told from a new one";
   EXPECT_FALSE(run(artifact_lost{0}).changed);
   EXPECT_FALSE(run.succeed(2, 1).changed) << "its attempt was withdrawn";
   EXPECT_FALSE(run.succeed(0, 1).changed) << "a repeat of the old report";
