@@ -14,10 +14,12 @@
 #include "http/studio/video.hpp"
 #include "http/workflows/jobs.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 namespace troupe::http {
 
@@ -139,7 +141,8 @@ result<void> front::open(const configuration& config) {
   if (listen.address.size() > 2 && listen.address.front() == '[')
     listen.address = listen.address.substr(1, listen.address.size() - 2);
   listen.port = static_cast<std::uint16_t>(std::atoi(config.http.listen.c_str() + colon + 1));
-  listen.threads = static_cast<unsigned>(config.http.threads);
+  auto cores = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  listen.threads = config.http.threads == 0 ? cores : static_cast<unsigned>(config.http.threads);
   listen.connections_max = static_cast<std::size_t>(config.http.connections_max);
   listen.connections_per_address_max = listen.connections_max;
   listen.header_time = std::chrono::milliseconds(config.http.header_timeout_ms);

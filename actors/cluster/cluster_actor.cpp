@@ -134,7 +134,11 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
       if (r.device == d.name)
         tell(target, device_report{r});
     auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
-    tell(others_->scheduler, device_joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib}});
+    device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}}};
+    for (const auto& r : hello.running)
+      if (r.device == d.name)
+        joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
+    tell(others_->scheduler, std::move(joined));
   }
   publish_capabilities();
 }

@@ -285,8 +285,10 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
   known.preview = r.preview;
   known.run_ms = r.run_ms;
   auto s = advance(workflow::stage_succeeded{stage, r.ref.attempt, std::move(outputs)}, std::move(known), at);
-  if (!s) // told twice, or stale: the node may forget it once what it repeats is durable
+  if (!s) {               // told twice, or stale: the node may forget it once what it repeats is durable
+    queued_.erase(stage); // with the attempt the scheduler forgot the stage; it hears of it again if it still waits
     return commit_and_answer({}, at);
+  }
   awaited_.erase(stage);
   queued_.erase(stage);
   tell_stage(*s, stage);
@@ -314,8 +316,10 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
   }
   if (!s)
     s = advance(workflow::stage_failed{stage, r.ref.attempt, workflow::fault_of(r.fault), r.message, at}, known, at);
-  if (!s)
+  if (!s) {
+    queued_.erase(stage);
     return commit_and_answer({}, at);
+  }
   awaited_.erase(stage);
   tell_stage(*s, stage);
   return commit_and_answer(std::move(*s), at);
