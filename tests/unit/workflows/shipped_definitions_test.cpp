@@ -166,10 +166,10 @@ TEST(ShortFilm, ItsLargestFilmFitsThePlan) {
   EXPECT_EQ(planned(shipped("short-film"), given)->stages.size(), 12u + 12u + 5u);
 }
 
-TEST(BenchChain, IsFourFreeStagesInARow) {
+TEST(BenchChain, IsFourStagesInARowThatCostACreditEach) {
   auto made = planned(shipped("bench-chain"), {{"ms", 5}});
   ASSERT_EQ(made->stages.size(), 4u);
-  EXPECT_EQ(made->price(), 0);
+  EXPECT_EQ(made->price(), credits(4));
   for (std::uint32_t i = 1; i < 4; ++i)
     EXPECT_EQ(made->stages[i].dependencies, std::vector<std::uint32_t>{i - 1});
   EXPECT_EQ(made->stages[3].params["ms"], 5);
