@@ -194,8 +194,9 @@ private:
       av_frame_unref(frame_.get());
       if (!encoded)
         return encoded;
-      if (video)
-        if (auto copied = copy_until(video_->seconds()); !copied)
+      // What is handed through goes along with the pictures, or with the sound where no pictures are made.
+      if (video || !video_)
+        if (auto copied = copy_until(made_s()); !copied)
           return copied;
       if (!report())
         return fail("cancelled", "cancelled");
@@ -273,7 +274,7 @@ private:
   result<void> finish() {
     // In small steps, so that the muxer need not hold a whole stream back, and that it can be stopped.
     const double end = std::max(what_.duration_s, 0.0) + 1;
-    for (double at = 0; !video_ && at < end; at += 1) {
+    for (double at = made_s(); !video_ && at < end; at += 1) {
       if (auto copied = copy_until(at); !copied)
         return copied;
       if (!tell(at))
@@ -286,11 +287,13 @@ private:
     return file_->finish();
   }
 
-  bool report() { return tell(video_ ? video_->seconds() : 0); }
+  double made_s() const { return video_ ? video_->seconds() : audio_ ? audio_->seconds() : 0; }
+
+  bool report() { return tell(made_s()); }
 
   bool tell(double seconds) {
-    const double whole = std::max(what_.duration_s, 0.001);
-    return !what_.progress || what_.progress(std::clamp(seconds / whole, 0.0, 1.0));
+    told_ = std::max(told_, std::clamp(seconds / std::max(what_.duration_s, 0.001), 0.0, 1.0));
+    return !what_.progress || what_.progress(told_);
   }
 
   const composition& what_;
@@ -306,6 +309,7 @@ private:
   std::optional<av::stream_copier> copied_audio_;
   std::optional<av::soft_subtitles> subtitles_;
   av::frame_ptr frame_ = av::make_frame();
+  double told_ = 0;
 };
 
 } // namespace

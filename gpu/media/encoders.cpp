@@ -34,7 +34,7 @@ result<video_encoder> video_encoder::open(const video_options& options, mp4_file
     return fail("media", "a video's frame rate must be above 0");
   const AVCodec* x264 = avcodec_find_encoder_by_name("libx264");
   if (x264 == nullptr)
-    return fail("media", "this FFmpeg was built without libx264");
+    return fail("machine", "this FFmpeg was built without libx264");
   video_encoder made;
   made.codec_.reset(avcodec_alloc_context3(x264));
   TROUPE_CHECK(made.codec_ != nullptr);

@@ -38,7 +38,7 @@ result<std::string> encode(AVCodecID id, const AVFrame& picture, int quality) {
   av::quieten();
   const AVCodec* codec = avcodec_find_encoder(id);
   if (codec == nullptr)
-    return fail("media", "this FFmpeg was built without the picture encoder");
+    return fail("machine", "this FFmpeg was built without the picture encoder");
   av::codec_ptr context(avcodec_alloc_context3(codec));
   TROUPE_CHECK(context != nullptr);
   context->width = picture.width;

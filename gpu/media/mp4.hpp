@@ -60,6 +60,7 @@ public:
   static result<audio_encoder> open(mp4_file& into);
   /// Null ends the stream. `samples` is planar float stereo, frame_samples long but for the last.
   result<void> encode(AVFrame* samples, mp4_file& into);
+  double seconds() const { return static_cast<double>(next_) / sample_rate; }
 
 private:
   codec_ptr codec_;

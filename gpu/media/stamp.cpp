@@ -45,7 +45,7 @@ namespace troupe::media::av {
 
 result<stamp> stamp::open(int width, int height, const std::string& text) {
   if (fonts_folder().empty())
-    return fail("media", "the fonts for the watermark are missing on this node");
+    return fail("machine", "the fonts for the watermark are missing on this node");
   stamp made;
   if (auto source = made.graph_.add_video_source("in", {width, height, AV_PIX_FMT_RGB24}); !source)
     return source.error();

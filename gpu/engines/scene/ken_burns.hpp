@@ -22,7 +22,7 @@ private:
   rgb sample(float x, float y) const;
 
   scene_plan plan_;
-  media::frame picture_; // in the frame's size, enlarged once for the closest view
+  media::frame picture_; // in the frame's size
   int width_ = 0;
   int height_ = 0;
 };

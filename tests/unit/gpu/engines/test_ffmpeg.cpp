@@ -178,6 +178,13 @@ TEST_F(editing, mix_holds_the_last_picture_until_the_sound_has_ended) {
   EXPECT_EQ(good(run("ffmpeg.mix", {{"extend", false}}, {{"video", a}, {"audio", t}})).frames, 48);
 }
 
+TEST_F(editing, a_mix_that_adds_no_picture_hands_the_pictures_through) {
+  const auto a = film("a.mp4", {});
+  auto outcome = run("ffmpeg.mix", json::object(), {{"video", a}, {"audio", tone("t.wav", 2)}});
+  EXPECT_EQ(good(outcome).frames, 48);
+  EXPECT_EQ(change(a, outcome->files[0].path, 30, 0, 1), 0);
+}
+
 TEST_F(editing, mix_adds_to_the_sound_that_is_there_and_obeys_the_volume) {
   const auto a = film("a.mp4", {});
   auto once = run("ffmpeg.mix", json::object(), {{"video", a}, {"audio", tone("t.wav", 1)}});
