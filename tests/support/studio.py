@@ -194,8 +194,8 @@ class Wallet:
 def assert_money_is_right(test, user, jobs_by_id=None, admin=None, held=0):
     """Every row adds up to what the server says; nothing is held; each stage of `jobs_by_id` (views of jobs that have
     ended) was captured exactly once where it succeeded at a price."""
+    now = user.get("/api/credits")  # first: reading it is what gives a new month's allowance
     wallet = Wallet(user.history())
-    now = user.get("/api/credits")
     test.assertEqual([row["id"] for row in wallet.rows], list(range(1, len(wallet.rows) + 1)), "the ledger has gaps")
     test.assertEqual(now["held_micro_credits"], held, "held")
     test.assertEqual(wallet.held, held, "held, by the rows")
@@ -229,6 +229,18 @@ def account_of(admin, user):
         if state.get("username") == user.name:
             return entry["id"]
     raise AssertionError(f"no live account actor of {user.name}")
+
+
+def outputs_of(admin, user, job):
+    """The hash of everything each stage of a job made, and the engine that made it: {"join.video": (sha256, engine)}."""
+    user.job(job)  # wakes the actor
+    state = admin.get(f"/api/admin/actors/job/{job}?events=0")["state"]
+    state = state.get("state") or state
+    out = {}
+    for stage, run in zip(state["stages"], state["run"]["stages"]):
+        for output in run.get("outputs", []):
+            out[f"{stage['name']}.{output['port']}"] = (output["sha256"], stage["engine"])
+    return out
 
 
 class Head:
@@ -392,6 +404,13 @@ class Head:
         """Until the local node has said what it can run."""
         anyone = User(self.port)
         wait_until(lambda: any(m["available"] for m in anyone.get("/api/models")["models"]), seconds, "an engine is there")
+        return self
+
+    def wait_for_engines_of(self, name, seconds=60):
+        """Until a node is there whose engine of this name is available."""
+        admin = self.admin()
+        wait_until(lambda: any(engine["name"] == name and engine["available"] for node in admin.get("/api/admin/nodes")["nodes"]
+                               for engine in node.get("engines", [])), seconds, f"the engine {name} is there")
         return self
 
     def metrics(self):
