@@ -182,11 +182,12 @@ caf::result<description> job_actor::place(place_stage& m) {
     return refuse(refusal::conflict, "the stage is not waiting");
   jobs::advanced known;
   known.device = m.device;
+  auto was_queued = core_.status() == "queued";
   auto s = advance(workflow::stage_started{m.stage, m.attempt}, std::move(known), at);
   if (!s)
     return refuse(refusal::conflict, "the attempt is stale");
   queued_.erase(m.stage);
-  if (core_.facts(m.stage).attempts == 1 && core_.status() == "running")
+  if (was_queued)
     note(*s, "state", {{"status", "running"}});
   tell_stage(*s, m.stage);
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
