@@ -271,8 +271,9 @@ TEST_F(an_application, describes_every_endpoint_in_its_document) {
 
 // Walks all references of the document.
 void check_references(const json& doc, const json& at) {
-  if (at.is_object() && at.contains("$ref"))
+  if (at.is_object() && at.contains("$ref")) {
     EXPECT_TRUE(doc.contains(json::json_pointer(at["$ref"].get<std::string>().substr(1)))) << at;
+  }
   if (at.is_structured())
     for (const auto& inner : at)
       check_references(doc, inner);
