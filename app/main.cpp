@@ -3,6 +3,7 @@
 #include "app/bench.hpp"
 #include "app/options.hpp"
 #include "common/exit_codes.hpp"
+#include "gpu/engines/speech/speech_engine.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -32,6 +33,7 @@ void add_config(CLI::App& to, serve_options& options) {
 } // namespace
 
 int main(int argc, char** argv) {
+  troupe::engines::speak_if_asked(argc, argv);
   CLI::App cli{"Troupe: a self-hosted studio for AI media"};
   cli.require_subcommand(1);
   cli.set_version_flag("--version", std::string{"troupe "} + TROUPE_VERSION);

@@ -49,12 +49,18 @@ asio::awaitable<void> stream(const head& h, std::string account, std::string job
       out.push_back(event_of(id, *entry));
       done = !job.empty() && entry->value("event", std::string{}) == "done";
     }
-    if (!out.empty() && !co_await sink.send(std::move(out)))
-      co_return;
+    if (!out.empty()) { // no co_await beside && or ||: g++ 12 mistranslates it
+      bool sent = co_await sink.send(std::move(out));
+      if (!sent)
+        co_return;
+    }
     if (done && h.database.feed_last(account_id{account}) == cursor)
       co_return; // told all there is; a job that is made again goes on in a new stream
-    if (entries.empty() && !co_await sink.wait(look_again))
-      co_return;
+    if (entries.empty()) {
+      bool stays = co_await sink.wait(look_again);
+      if (!stays)
+        co_return;
+    }
   }
 }
 

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/prctl.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,27 +16,6 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr int tick_ms = 50;
-
-[[noreturn]] void be_the_child(int out, const std::function<bool(const child_sink&)>& work) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL); // it must not outlive the thread that waits for it
-  signal(SIGPIPE, SIG_IGN);
-  // Sockets and locks of the node are not the child's to hold; its own pipe becomes the first descriptor after stderr.
-  constexpr int pipe_at = 3;
-  if (out != pipe_at)
-    dup2(out, pipe_at);
-  close_range(pipe_at + 1, ~0U, 0);
-  const bool good = work([](std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const auto sent = write(pipe_at, bytes.data(), bytes.size());
-      if (sent < 0 && errno != EINTR)
-        return false;
-      if (sent > 0)
-        bytes = bytes.subspan(static_cast<std::size_t>(sent));
-    }
-    return true;
-  });
-  _exit(good ? 0 : 1); // no destructor of the parent's may run here
-}
 
 result<void> listen(int in, const std::function<void(std::string_view)>& received, const std::function<bool()>& stop,
                     const child_limits& bounds) {
@@ -65,22 +44,38 @@ result<void> listen(int in, const std::function<void(std::string_view)>& receive
 
 } // namespace
 
-result<void> run_in_child(const std::function<bool(const child_sink&)>& work,
-                          const std::function<void(std::string_view bytes)>& received,
-                          const std::function<bool()>& stop, child_limits bounds) {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0)
+result<void> run_child(const char* name, const std::string& request,
+                       const std::function<void(std::string_view bytes)>& received, const std::function<bool()>& stop,
+                       child_limits bounds) {
+  constexpr std::size_t pipe_holds = 65'536; // so that writing never waits for a child that does not read
+  std::array<int, 2> in{}, out{};
+  if (request.size() > pipe_holds || pipe2(in.data(), O_CLOEXEC) != 0)
     return fail("child", "no pipe could be made");
-  const pid_t child = fork();
-  if (child == 0)
-    be_the_child(ends[1], work);
-  close(ends[1]);
-  if (child < 0) {
-    close(ends[0]);
+  if (pipe2(out.data(), O_CLOEXEC) != 0) {
+    close(in[0]);
+    close(in[1]);
+    return fail("child", "no pipe could be made");
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the node's sockets and locks are not its own
+  std::string word(name);
+  std::array<char*, 2> argv{word.data(), nullptr};
+  pid_t child = -1;
+  const bool started = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ) == 0;
+  posix_spawn_file_actions_destroy(&actions);
+  close(in[0]);
+  close(out[1]);
+  const bool asked = started && write(in[1], request.data(), request.size()) == static_cast<ssize_t>(request.size());
+  close(in[1]);
+  if (!started) {
+    close(out[0]);
     return fail("child", "no process could be made");
   }
-  auto heard = listen(ends[0], received, stop, bounds);
-  close(ends[0]);
+  auto heard = asked ? listen(out[0], received, stop, bounds) : result<void>(fail("child", "it could not be asked"));
+  close(out[0]);
   if (!heard)
     kill(child, SIGKILL);
   int status = 0;

@@ -15,6 +15,12 @@ struct LedgerActor : ::testing::Test {
   actor_board board;
   deterministic_system cluster;
 
+  // What waits for the disk keeps its actor, and the system waits for all actors.
+  void TearDown() override {
+    disk.let_go();
+    cluster.scheduler.run();
+  }
+
   caf::actor ledger() {
     auto past = disk.replay("ledger/alice");
     return cluster.system.spawn<ledger_actor>(std::ref(board), std::ref(disk), std::string{"alice"}, std::move(*past),
