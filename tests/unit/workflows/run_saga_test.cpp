@@ -9,6 +9,8 @@ using namespace workflow::testing;
 struct workflow_case {
   std::string name;
   json inputs;
+
+  friend void PrintTo(const workflow_case& one, std::ostream* out) { *out << one.name; }
 };
 
 class EveryWorkflow : public ::testing::TestWithParam<workflow_case> {
