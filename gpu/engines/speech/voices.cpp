@@ -3,6 +3,7 @@
 #include "gpu/engines/speech/child.hpp"
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 #include <espeak-ng/speak_lib.h>
@@ -119,6 +120,8 @@ result<std::vector<spoken>> say(const voice& who, std::span<const phrase> phrase
                                 const std::function<void(std::size_t)>& said, const std::function<bool()>& stop) {
   receiver in(said);
   const auto work = [&](const child_sink& out) {
+    // Voices draw their breath from rand(), whose state the child has of a node that has called it who knows how often.
+    std::srand(1);
     return who.library == "flite" ? say_with_flite(who, phrases, speed, out)
                                   : say_with_espeak(who, phrases, speed, out);
   };
