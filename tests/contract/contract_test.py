@@ -41,6 +41,8 @@ def some_path(path):
 
 
 class Contract(unittest.TestCase):
+    maxDiff = None
+
     @classmethod
     def setUpClass(cls):
         cls.head = Head({"node.local": False}).start()

@@ -85,9 +85,9 @@ class BadHttp(unittest.TestCase):
     def test_a_field_of_a_wrong_type_or_range_is_named(self):
         wrong = {
             "prompt": [None, 1, True, [], {}, "", "   ", "x" * 2001, "é" * 2001],
-            "model": [None, 1, "", "no-such-model", "../wan-t2v", "x" * 101],
+            "model": [1, "", "no-such-model", "../wan-t2v", "x" * 101],
             "negative_prompt": [1, "x" * 2001],
-            "width": ["96", None, -96, 0, 63, 4097, 96.5, 1e308, -1e308, 2**63, 10**30, 97],
+            "width": ["96", -96, 0, 63, 4097, 96.5, 1e308, -1e308, 2**63, 10**30, 97],
             "height": ["64", -1, 63, 65],
             "frames": ["8", -1, 0, 1000, 1.5, 1e308, 2**64, [8], True],
             "steps": [0, -1, 201, "4"],
@@ -131,7 +131,7 @@ class BadHttp(unittest.TestCase):
                 self.refused({"inputs": dict(film, **change)}, says, path=path)
         self.refused({"inputs": {"shots": [shot]}}, "narration", path=path)
         self.refused({"inputs": [1]}, "inputs", path=path)
-        self.refused({}, "shots", path=path)
+        self.refused({}, "required", path=path)
         self.refused({"inputs": film}, "nothing-like-it", status=404, path="/api/workflows/nothing-like-it/runs")
 
     def test_query_parameters_are_checked_like_fields(self):
@@ -303,9 +303,8 @@ class BadNode(unittest.TestCase):
                 socket = self.dial()
                 socket.send(frame)
                 wait_until(lambda: self.counter("troupe_link_malformed_total") == before + 1, 20, "the frame is counted")
-                if len(frame) <= 2 << 20:
-                    told = self.answer(socket, 10 * PATIENCE)
-                    self.assertEqual(told and told["t"], "refused")
+                told = self.answer(socket, 10 * PATIENCE)
+                self.assertEqual(told and told["t"], "refused")
                 socket.send(msgpack.packb({"t": "heartbeat", "at": 1}))
                 self.assertIsNone(self.answer(socket, 0.2), "the head still talks to it")
                 socket.close()

@@ -345,7 +345,8 @@ class Head:
             time.sleep(0.02)
         if not self.log.closed:
             self.log.close()
-        shutil.rmtree(self.data, ignore_errors=True)
+        if os.environ.get("TROUPE_KEEP_DATA") is None:
+            shutil.rmtree(self.data, ignore_errors=True)
         if os.environ.get("TROUPE_KEEP_LOGS") is None:
             pathlib.Path(self.log.name).unlink(missing_ok=True)
 
