@@ -126,7 +126,7 @@ void directory_actor::went(const caf::down_msg& down) {
   if (found == entries_.end())
     return;
   if (down.reason && down.reason != caf::make_error(caf::exit_reason::user_shutdown))
-    log::warn("{} left: {}; it comes back from disk with its next message", key, to_string(down.reason));
+    log::info("{} left: {}; it comes back from disk with its next message", key, to_string(down.reason));
   else
     ++passivations_;
   auto& target = found->second;

@@ -96,6 +96,8 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   command.account = who.account;
   command.weight = weight_of(catalog::tier_of(who.tier).value_or(catalog::tier::free));
   command.generation = h.database.next_number("generation");
+  if (command.generation == 0)
+    co_return unavailable("The disk takes nothing now; try again shortly");
   command.feed_before = h.database.feed_last(account_id{who.account});
   command.workflow = plan->workflow;
   command.version = plan->version;
