@@ -17,7 +17,7 @@ from studio import PATIENCE, Head, assert_money_is_right, outputs_of, small_film
 KILLS = int(os.environ.get("TROUPE_KILLS", "50"))
 SEED = int(os.environ.get("TROUPE_SEED", random.SystemRandom().randrange(1_000_000)))
 KILLS_PER_JOB = 5
-FILM = small_film(shots=2, seconds=0.5, width=96, height=64, upscale=1, narration="The sea is calm.")
+FILM = small_film(shots=3, seconds=0.5, width=128, height=80, upscale=2, narration="The sea is calm tonight. Nobody is awake.")
 SETTINGS = {"node.slots": 2, "node.heartbeat_ms": 100, "node.timeout_ms": 1000 * max(1, int(PATIENCE)), "actors.passivate_after_s": 1}
 
 

@@ -211,8 +211,13 @@ def assert_money_is_right(test, user, jobs_by_id=None, admin=None, held=0):
         test.assertEqual(used, round(view["credits_used"] * CREDIT), f"what job {job} was charged")
     if admin is not None:
         account = account_of(admin, user)
-        state = admin.get(f"/api/admin/actors/ledger/{account}")["state"]
-        books = (state.get("state") or state)["books"]
+
+        def books_of():
+            user.get("/api/credits")  # wakes it, should it have gone to sleep
+            state = admin.get(f"/api/admin/actors/ledger/{account}?events=0").get("state", {})
+            return (state.get("state") or state).get("books")
+
+        books = wait_until(books_of, 20, "the ledger actor shows its books")
         test.assertEqual(sum(books.values()), 0, f"the books do not balance: {books}")
         test.assertEqual(books["wallet"], now["balance_micro_credits"])
         test.assertEqual(books["held"], held)
@@ -221,20 +226,28 @@ def assert_money_is_right(test, user, jobs_by_id=None, admin=None, held=0):
 
 
 def account_of(admin, user):
-    """The id of the user's account, found the way an admin finds it: by the ledgers that are awake."""
-    user.get("/api/credits")  # wakes it
-    for entry in admin.get("/api/admin/actors?kind=account&limit=1000")["actors"]:
-        view = admin.get(f"/api/admin/actors/account/{entry['id']}?events=0")
-        state = view["state"].get("state") or view["state"]
-        if state.get("username") == user.name:
-            return entry["id"]
-    raise AssertionError(f"no live account actor of {user.name}")
+    """The id of the user's account, found the way an admin finds it: among the account actors that are awake."""
+    def look():
+        user.get("/api/auth/check")  # wakes it
+        for entry in admin.get("/api/admin/actors?kind=account&limit=1000")["actors"]:
+            answer = admin.send("GET", f"/api/admin/actors/account/{entry['id']}?events=0")
+            state = answer.json.get("state", {}) if answer.status == 200 else {}
+            if isinstance(state, dict) and (state.get("state") or state).get("username") == user.name:
+                return entry["id"]
+        return None
+
+    if getattr(user, "account", None) is None:
+        user.account = wait_until(look, 20, f"the account actor of {user.name} is awake")
+    return user.account
 
 
 def outputs_of(admin, user, job):
     """The hash of everything each stage of a job made, and the engine that made it: {"join.video": (sha256, engine)}."""
-    user.job(job)  # wakes the actor
-    state = admin.get(f"/api/admin/actors/job/{job}?events=0")["state"]
+    def look():
+        user.job(job)  # wakes the actor
+        return admin.get(f"/api/admin/actors/job/{job}?events=0").get("state")
+
+    state = wait_until(look, 20, f"the actor of job {job} is awake")
     state = state.get("state") or state
     out = {}
     for stage, run in zip(state["stages"], state["run"]["stages"]):
