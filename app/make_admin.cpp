@@ -13,6 +13,8 @@ result<void> make_admin(head_core& core, const std::string& username, const std:
     return fail("invalid", "a user name has 3 to 32 letters, digits, '.', '_' or '-'");
   if (password.size() < 8)
     return fail("invalid", "the password must have at least 8 characters");
+  if (http::find_account(core.database(), *name)) // before the hash, which takes its time
+    return fail("exists", "a user of that name exists already");
   create_account create;
   create.account = make_ulid();
   create.username = *name;

@@ -3,8 +3,12 @@
 #include "common/log.hpp"
 #include "gpu/engines/all.hpp"
 #include "gpu/node/agent.hpp"
+#include "gpu/node/folder_lock.hpp"
 
+#include <chrono>
 #include <csignal>
+#include <thread>
+#include <unistd.h>
 
 namespace troupe::app {
 
@@ -17,10 +21,27 @@ void on_signal(int) {
     running->stop();
 }
 
+/// Returns once no other node works in the folder; false when who started this one is gone, and with it the need.
+bool wait_for(const std::string& folder) {
+  auto parent = ::getppid();
+  for (bool told = false;; told = true) {
+    auto taken = node::folder_lock::take(folder);
+    if (taken || taken.error().code != "locked")
+      return true; // an error of another kind is told where the folder is opened
+    if (::getppid() != parent)
+      return false;
+    if (!told)
+      log::info("the node of an earlier head still works in {}; this one waits for its end", folder);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 } // namespace
 
 int run_node(const node_options& options) {
   start_log("node", options.log_level);
+  if (options.wait_for_folder && !wait_for(options.folder))
+    return exit_temporary;
   auto keys = link::load_or_make_key_pair(options.key_file);
   if (!keys) {
     log::critical("{}", keys.error().message);

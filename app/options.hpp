@@ -24,6 +24,7 @@ struct node_options {
   unsigned slots = 0;
   unsigned cache_mib = 4096;
   unsigned exit_when_orphaned_ms = 0;
+  bool wait_for_folder = false; // while another node works in the folder, wait for its end, or for the parent's
 };
 int run_node(const node_options& options);
 

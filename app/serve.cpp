@@ -177,14 +177,12 @@ result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& 
                 "--log-level",
                 config.log.level,
                 "--exit-when-orphaned-ms",
-                "60000"};
+                "60000",
+                "--wait-for-folder"}; // the node of an earlier head may still work there: it is taken back
   child.on_exit = [&stopping](int status) {
     if (stopping)
       return;
-    if (status == exit_temporary)
-      log::info("the local node of an earlier head still lives; it is taken back");
-    else
-      log::error("the local node ended with status {}; it is started again", status);
+    log::error("the local node ended with status {}; it is started again", status);
   };
   return node::supervisor::start(std::move(child));
 }
