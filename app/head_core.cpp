@@ -69,6 +69,9 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
   out->blobs_ = std::move(*blobs);
   out->caf_config_.set("caf.scheduler.policy", "sharing"); // stealing spins: 20 % of a core when idle
   out->system_ = std::make_unique<caf::actor_system>(out->caf_config_);
+  if (auto known = out->database_->get(storage::table::meta, capabilities_row))
+    if (auto all = unpack(*known))
+      out->offered_.replace(capabilities_from_json(*all));
   if (with_link) {
     if (auto opened = out->open_link(config); !opened)
       return opened.error();
@@ -125,6 +128,7 @@ void head_core::spawn_actors(const configuration& config) {
   limits.in_flight_per_account = static_cast<std::uint32_t>(config.scheduler.in_flight_per_account);
   limits.queue_max = static_cast<std::uint32_t>(config.scheduler.queue_max);
   limits.queue_per_account = static_cast<std::uint32_t>(config.scheduler.queue_per_account);
+  limits.losses_max = workflow::run::limits::lost_nodes_max; // the run counts them too, and decides
   job_options jobs;
   jobs.reattach_ms = config.node.timeout_ms + 2'000;
   directory_options directory;
@@ -139,7 +143,7 @@ void head_core::spawn_actors(const configuration& config) {
                                                        factory_of(*database_, board_, others_, jobs), directory);
   if (link_) {
     others_->cluster = system_->spawn<cluster_actor>(std::ref(board_), others_, std::ref(*link_), std::ref(nodes_),
-                                                     std::ref(offered_), cluster);
+                                                     std::ref(offered_), std::ref(database_->journal()), cluster);
     cluster_.set_value(others_->cluster);
   }
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "common/json.hpp"
+
 #include <map>
 #include <mutex>
 #include <optional>
@@ -14,6 +16,24 @@ struct capability {
   std::string engine;
   std::string reason; // why not
 };
+
+/// Kept in table meta, so that a head that starts takes work for the engines that it knew, while its nodes come back.
+inline constexpr const char* capabilities_row = "capabilities";
+
+inline json to_json(const std::map<std::string, capability>& all) {
+  json out = json::object();
+  for (const auto& [kind, can] : all)
+    out[kind] = {
+        {"available", can.available}, {"preview", can.preview}, {"engine", can.engine}, {"reason", can.reason}};
+  return out;
+}
+inline std::map<std::string, capability> capabilities_from_json(const json& in) {
+  std::map<std::string, capability> out;
+  for (const auto& [kind, can] : in.items())
+    out[kind] = {can.value("available", false), can.value("preview", false), can.value("engine", std::string{}),
+                 can.value("reason", std::string{})};
+  return out;
+}
 
 class capabilities {
 public:

@@ -31,9 +31,9 @@ const wire::attempt_ref* ref_of(const wire::from_node& what) {
 
 cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
                              link::head_link& link, node_registry& registry, capabilities& offered,
-                             cluster_options options)
+                             storage::journal& journal, cluster_options options)
   : visible(config, board, "cluster", "main", ""), all_actors_(board), others_(std::move(others)), link_(link),
-    registry_(registry), offered_(offered), options_(options) {}
+    registry_(registry), offered_(offered), journal_(journal), options_(options) {}
 
 caf::behavior cluster_actor::make_behavior() {
   delayed_send(this, tick_every, cluster_tick{0});
@@ -159,6 +159,10 @@ caf::result<void> cluster_actor::tick(cluster_tick& m) {
       continue;
     if (now - n.heard_at > options_.node_timeout_ms)
       lose(n, "it was silent for " + std::to_string(now - n.heard_at) + " ms");
+  }
+  if (started_at_ != 0 && now - started_at_ > options_.return_ms) {
+    started_at_ = 0;
+    publish_capabilities(); // who has not come back by now is not counted on
   }
   if (m.at <= now) {
     for (auto& [name, n] : nodes_)
@@ -309,6 +313,13 @@ void cluster_actor::publish_capabilities() {
           now = {false, o.preview, e.name + "/" + e.version,
                  n.connected ? (e.reason.empty() ? "no device offers it" : e.reason) : "its node is not connected"};
       }
+  auto any = std::any_of(all.begin(), all.end(), [](const auto& entry) { return entry.second.available; });
+  if (auto now = pack(to_json(all)); any && now != kept_) {
+    kept_ = now;
+    storage::batch batch;
+    batch.rows.push_back({storage::table::meta, capabilities_row, std::move(now), false});
+    journal_.commit(std::move(batch), [](storage::commit_status) {}); // it is a hint: the next start does without
+  }
   offered_.replace(std::move(all));
 }
 

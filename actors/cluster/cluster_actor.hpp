@@ -6,6 +6,7 @@
 #include "actors/cluster/cluster_messages.hpp"
 #include "actors/cluster/node_registry.hpp"
 #include "gpu/link/head_link.hpp"
+#include "storage/journal.hpp"
 
 #include <map>
 
@@ -15,6 +16,7 @@ struct cluster_options {
   std::int64_t node_timeout_ms = 5'000; // silent for longer: lost
   std::uint32_t heartbeat_ms = 1'000;
   std::uint32_t lease_ms = 30'000;
+  std::int64_t return_ms = 60'000; // after a start, how long what nodes offered before still counts
 };
 
 /// The CLUSTER: which nodes are there and what they offer. It hears the link, keeps a device actor for each device, and
@@ -22,7 +24,7 @@ struct cluster_options {
 class cluster_actor final : public visible {
 public:
   cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
-                node_registry& registry, capabilities& offered, cluster_options options);
+                node_registry& registry, capabilities& offered, storage::journal& journal, cluster_options options);
   caf::behavior make_behavior() override;
 
 protected:
@@ -61,6 +63,9 @@ private:
   link::head_link& link_;
   node_registry& registry_;
   capabilities& offered_;
+  storage::journal& journal_;
+  std::int64_t started_at_ = steady_ms();
+  std::string kept_; // the capabilities as they were last written
   cluster_options options_;
   std::map<std::string, node> nodes_;         // by name
   std::map<std::string, caf::actor> devices_; // node/device

@@ -131,6 +131,9 @@ void directory_actor::went(const caf::down_msg& down) {
     ++passivations_;
   auto& target = found->second;
   target.handle = nullptr;
+  // A job that fell must be told to go on: whom it waits for may have told it already.
+  if (down.reason && target.kind == actor_kind::job && down.reason != caf::make_error(caf::exit_reason::user_shutdown))
+    delayed_anon_send(caf::actor_cast<caf::actor>(this), std::chrono::seconds(1), routed(resume_job{target.id}));
   if (!target.waiting.empty()) {
     load(key, target);
     return;

@@ -178,8 +178,10 @@ caf::result<description> job_actor::place(place_stage& m) {
     auto ready = core_.run().ready(at);
     wanted = std::find(ready.begin(), ready.end(), m.stage) != ready.end();
   }
-  if (!wanted)
+  if (!wanted) {
+    queued_.erase(m.stage); // the scheduler forgets it with this answer
     return refuse(refusal::conflict, "the stage is not waiting");
+  }
   jobs::advanced known;
   known.device = m.device;
   auto was_queued = core_.status() == "queued";
