@@ -127,6 +127,7 @@ asio::awaitable<reply> auth_check(const head& h, const request& r) {
     co_return *why;
   const auto& limits = catalog::limits_of(h.tiers, catalog::tier_of(r.who->tier).value_or(catalog::tier::free));
   json answer = {{"authenticated", true},
+                 {"account_id", r.who->account},
                  {"username", r.who->username},
                  {"tier", r.who->tier},
                  {"is_admin", r.who->admin},

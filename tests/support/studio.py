@@ -210,7 +210,7 @@ def assert_money_is_right(test, user, jobs_by_id=None, admin=None, held=0):
         used = sum(round(row["credits"] * CREDIT) for row in wallet.rows if row["type"] == "capture" and row["job_id"] == job)
         test.assertEqual(used, round(view["credits_used"] * CREDIT), f"what job {job} was charged")
     if admin is not None:
-        account = account_of(admin, user)
+        account = account_of(user)
 
         def books_of():
             user.get("/api/credits")  # wakes it, should it have gone to sleep
@@ -225,19 +225,10 @@ def assert_money_is_right(test, user, jobs_by_id=None, admin=None, held=0):
     return wallet
 
 
-def account_of(admin, user):
-    """The id of the user's account, found the way an admin finds it: among the account actors that are awake."""
-    def look():
-        user.get("/api/auth/check")  # wakes it
-        for entry in admin.get("/api/admin/actors?kind=account&limit=1000")["actors"]:
-            answer = admin.send("GET", f"/api/admin/actors/account/{entry['id']}?events=0")
-            state = answer.json.get("state", {}) if answer.status == 200 else {}
-            if isinstance(state, dict) and (state.get("state") or state).get("username") == user.name:
-                return entry["id"]
-        return None
-
+def account_of(user):
+    """The id of the user's account: what an admin finds its actors by."""
     if getattr(user, "account", None) is None:
-        user.account = wait_until(look, 20, f"the account actor of {user.name} is awake")
+        user.account = user.get("/api/auth/check")["account_id"]
     return user.account
 
 
