@@ -270,7 +270,7 @@ class Running(unittest.TestCase):
 
         self.assertEqual(set(walk(tree)), {(e["kind"], e["id"]) for e in listed["actors"]})
         self.assertEqual(self.admin.send("GET", "/api/admin/actors/job/nothing").status, 404)
-        account = account_of(self.admin, user)
+        account = account_of(user)
         told = json.dumps(self.admin.get(f"/api/admin/actors/account/{account}?events=100"))
         self.assertNotIn("argon2", told, "a password's hash is shown")
         user.post(f"/api/jobs/{job}/cancel", {})
