@@ -61,8 +61,15 @@ caf::result<void> cluster_actor::said(node_said& m) {
   if (std::holds_alternative<wire::goodbye>(m.what)) {
     lose(*who, "it said goodbye: " + std::get<wire::goodbye>(m.what).reason);
   } else if (auto name = device_of(m.what)) {
-    if (auto target = device(who->name + "/" + *name, false))
+    if (auto target = device(who->name + "/" + *name, false)) {
       tell(target, device_report{std::move(m.what)});
+    } else if (auto failed = std::get_if<wire::failed>(&m.what)) {
+      // The node was asked to stop what it does not have: the device that believes in it must hear so.
+      link_.send(m.connection, wire::acknowledge{failed->ref});
+      for (const auto& d : who->devices)
+        if (auto believer = device(who->name + "/" + d.name, false))
+          tell(believer, device_report{*failed});
+    }
   } else if (auto ref = ref_of(m.what)) {
     // Progress names no device; its job knows whether the attempt is the current one.
     auto job = ref->job;

@@ -68,6 +68,11 @@ caf::result<void> device_actor::report(device_report& m) {
     end_attempt(good->ref, scheduling::outcome::ok, good->run_ms);
     deliver(good->ref, *good);
   } else if (auto bad = std::get_if<wire::failed>(&m.what)) {
+    auto found = running_.find({bad->ref.job, bad->ref.stage});
+    auto mine =
+        id().ends_with("/" + bad->device) || (found != running_.end() && found->second.number == bad->ref.attempt);
+    if (!mine)
+      return {};
     ++failed_;
     entry().note_error("job " + bad->ref.job + ", stage " + std::to_string(bad->ref.stage) + ": " + bad->fault + ": " +
                        bad->message);
