@@ -58,13 +58,22 @@ msgpack_head read_head(std::string_view in, std::size_t at) {
   if (type <= 0xbf)
     return {1, static_cast<std::uint64_t>(type & 0x1f), 0};
   switch (type) {
-    case 0xc4: case 0xd9: return {2, length(1), 0};
-    case 0xc5: case 0xda: return {3, length(2), 0};
-    case 0xc6: case 0xdb: return {5, length(4), 0};
-    case 0xca: case 0xce: case 0xd2: return {1, 4, 0};
-    case 0xcb: case 0xcf: case 0xd3: return {1, 8, 0};
-    case 0xcc: case 0xd0: return {1, 1, 0};
-    case 0xcd: case 0xd1: return {1, 2, 0};
+    case 0xc4:
+    case 0xd9: return {2, length(1), 0};
+    case 0xc5:
+    case 0xda: return {3, length(2), 0};
+    case 0xc6:
+    case 0xdb: return {5, length(4), 0};
+    case 0xca:
+    case 0xce:
+    case 0xd2: return {1, 4, 0};
+    case 0xcb:
+    case 0xcf:
+    case 0xd3: return {1, 8, 0};
+    case 0xcc:
+    case 0xd0: return {1, 1, 0};
+    case 0xcd:
+    case 0xd1: return {1, 2, 0};
     case 0xdc: return {3, 0, length(2)};
     case 0xdd: return {5, 0, length(4)};
     case 0xde: return {3, 0, 2 * length(2)};

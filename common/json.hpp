@@ -26,7 +26,8 @@ result<json> parse_json(std::string_view text, json_limits bounds = {});
 /// A value with its format version: one byte, then MessagePack. How every record on disk is written.
 std::string pack(const json& value, std::uint8_t version = 1);
 
-/// Reads what pack() wrote. Errors: `corrupt` (not MessagePack, too deep, trailing bytes), `newer` (version above `known`).
+/// Reads what pack() wrote. Errors: `corrupt` (not MessagePack, too deep, trailing bytes), `newer` (version above
+/// `known`).
 result<json> unpack(std::string_view bytes, std::uint8_t known = 1);
 
 /// MessagePack without a version byte, for the wire. Errors: `malformed_msgpack`.

@@ -44,7 +44,8 @@ std::string make_uuid() {
   auto hex = random_hex(16);
   hex[12] = '4';
   hex[16] = "89ab"[randombytes_uniform(4)];
-  return hex.substr(0, 8) + '-' + hex.substr(8, 4) + '-' + hex.substr(12, 4) + '-' + hex.substr(16, 4) + '-' + hex.substr(20);
+  return hex.substr(0, 8) + '-' + hex.substr(8, 4) + '-' + hex.substr(12, 4) + '-' + hex.substr(16, 4) + '-' +
+         hex.substr(20);
 }
 
 std::int64_t random_seed() { return static_cast<std::int64_t>(randombytes_random() >> 1); }

@@ -1,7 +1,7 @@
 #pragma once
 
-// The journal: the one writer of everything durable. Actors hand it batches; one thread gathers what has come, writes it
-// as one RocksDB batch with one sync, and then tells each. Behind this interface a replicated log can stand one day:
+// The journal: the one writer of everything durable. Actors hand it batches; one thread gathers what has come, writes
+// it as one RocksDB batch with one sync, and then tells each. Behind this interface a replicated log can stand one day:
 // append in order with a sequence check, replay, follow.
 
 #include "common/ids.hpp"
@@ -18,19 +18,19 @@ namespace troupe::storage {
 
 /// The tables; each is a key prefix of one column family. Keys and values are described in storage/README.md.
 enum class table : std::uint8_t {
-  meta = 1,        // schema version, sequences, epochs
-  usernames = 2,   // lower-case user name → account
-  emails = 3,      // lower-case address → account
-  accounts = 4,    // account → summary for views
-  api_keys = 5,    // keyed hash → account, key id
-  sessions = 6,    // keyed hash → account, expiry
-  jobs = 7,        // job → summary for views
+  meta = 1,         // single records of the whole installation (RocksDB's own numbers are apart, in its default family)
+  usernames = 2,    // lower-case user name → account
+  emails = 3,       // lower-case address → account
+  accounts = 4,     // account → summary for views
+  api_keys = 5,     // keyed hash → account, key id
+  sessions = 6,     // keyed hash → account, expiry
+  jobs = 7,         // job → summary for views
   account_jobs = 8, // account / generation number → job
-  open_jobs = 9,   // job → account: what a start must take up again
-  files = 10,      // account / file name → artifact
-  blob_uses = 11,  // sha256 / account / file name → empty: why a blob is kept
+  open_jobs = 9,    // job → account: what a start must take up again
+  files = 10,       // account / file name → artifact
+  blob_uses = 11,   // sha256 / account / file name → empty: why a blob is kept
   definitions = 12, // content hash → workflow definition
-  nodes = 13,      // node → public key, name, revoked
+  nodes = 13,       // node → public key, name, revoked
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.
@@ -44,7 +44,7 @@ struct row {
 /// Events of one persistent actor, in order. `first_seq` counts from 1 and must follow what is written: a second
 /// activation of the same actor can never write.
 struct append {
-  std::string actor; // kind/id
+  std::string actor; // kind/id; not empty, no 0x00, at most 1024 bytes, or the batch is refused with `conflict`
   std::uint64_t first_seq = 1;
   std::vector<std::string> events; // packed, see common/json.hpp
 };
@@ -57,14 +57,15 @@ struct feed_append {
   std::vector<std::string> entries;
 };
 
-/// State of an actor after `seq` events, so that replay starts there.
+/// State of an actor after `seq` events, so that replay starts there. The newest is kept, and all events. One of events
+/// that are not there (nor in the same batch) is refused with `conflict`.
 struct snapshot {
   std::string actor;
   std::uint64_t seq = 0;
   std::string state;
 };
 
-/// All of it, or nothing.
+/// All of it, or nothing. A batch of nothing is a barrier: its `then` says that all before it are decided.
 struct batch {
   std::vector<append> appends;
   std::vector<feed_append> feeds;
@@ -72,8 +73,11 @@ struct batch {
   std::vector<snapshot> snapshots;
 };
 
-/// `ok`: on disk. `exists`: an only_if_absent row was there. `conflict`: a sequence did not follow. `full`: the queue of
-/// the journal is full, or the disk: try later. `failed`: the disk failed; nothing was written.
+/// `ok`: on disk. `exists`: an only_if_absent row was there. `conflict`: a sequence did not follow. `full`: the queue
+/// of the journal is full, or the disk: try later. `failed`: the disk failed, or the journal is being closed.
+///
+/// What is not `ok` is not there to be read. After `full` and `failed` of the disk there is one exception, as with any
+/// disk: should the process die before the disk has recovered, then the batch may be found whole at the next start.
 enum class commit_status : std::uint8_t { ok, exists, conflict, full, failed };
 const char* to_string(commit_status status);
 
@@ -85,7 +89,8 @@ struct replayed {
 };
 
 struct journal_counters {
-  std::uint64_t batches = 0, syncs = 0, events = 0, refused = 0;
+  std::uint64_t batches = 0, syncs = 0, events = 0, refused = 0; // since the start; `batches` are those with `ok`
+  commit_status disk = commit_status::ok; // `full` or `failed`: since the last write that failed; ok again by itself
 };
 
 class journal {
@@ -93,16 +98,21 @@ public:
   using done = std::function<void(commit_status)>;
   virtual ~journal() = default;
 
-  /// Queues a batch; `then` is called exactly once, on the journal's thread, in the order of commits. It must not block.
-  /// Batches are written in the order in which commit() was called. May be called from any thread; never blocks on disk.
+  /// Queues a batch; `then` is called exactly once, on the journal's thread, in the order of commits. It must neither
+  /// block nor throw; it may call commit(). When the queue is full or the journal is being closed, `then` is called at
+  /// once, on the caller's thread, before commit() returns. Batches are written in the order in which commit() was
+  /// called; a refused one does not hurt its neighbours, but what the same actor appends after it does not follow
+  /// either. May be called from any thread; never blocks on disk.
   virtual void commit(batch what, done then) = 0;
-  /// Reads an actor back. Blocks on disk: not for a scheduled actor. Errors: `corrupt`, `newer`.
+  /// Reads an actor back. Blocks on disk: not for a scheduled actor. Errors: `corrupt` (also: an event is missing),
+  /// `newer`, `io`, `invalid` (not a name). The messages are for the log.
   virtual result<replayed> replay(const std::string& actor) const = 0;
   /// Events of an actor with their sequence numbers, newest first when `newest_first`, at most `count`, beginning with
-  /// sequence `from` (0: the end it starts from).
-  virtual result<std::vector<std::pair<std::uint64_t, std::string>>> events(const std::string& actor, std::uint64_t from,
-                                                                           std::size_t count, bool newest_first) const = 0;
-  /// Called on the journal's thread after each synced batch that has feeds, once for each account in it. Set before use.
+  /// sequence `from` (0: the end it starts from). Errors: as replay().
+  virtual result<std::vector<std::pair<std::uint64_t, std::string>>>
+  events(const std::string& actor, std::uint64_t from, std::size_t count, bool newest_first) const = 0;
+  /// Called on the journal's thread after each sync, before the `then` of its batches, once for each account whose log
+  /// grew. It must neither block nor throw. Set before use.
   virtual void on_feed(std::function<void(const account_id&, std::uint64_t last_id)> follow) = 0;
   virtual journal_counters counters() const = 0;
 };

@@ -1,7 +1,8 @@
 #pragma once
 
-// What an engine is: code on a node that turns one stage's inputs into its outputs. The node's agent owns engines, gives
-// each run its own folder and a context to report through; an engine knows nothing of the wire, the head or money.
+// What an engine is: code on a node that turns one stage's inputs into its outputs. The node's agent owns engines,
+// gives each run its own folder and a context to report through; an engine knows nothing of the wire, the head or
+// money.
 
 #include "common/json.hpp"
 #include "common/result.hpp"
@@ -26,8 +27,8 @@ struct operation {
 
 /// Who an engine is and whether it can work on this machine now.
 struct description {
-  std::string name;              // "scene"
-  std::string version;           // changes when its output for the same input does
+  std::string name;    // "scene"
+  std::string version; // changes when its output for the same input does
   std::vector<operation> operations;
   bool available = true;
   std::string unavailable_reason; // for the operator: what is missing and how to get it
@@ -36,18 +37,18 @@ struct description {
 
 /// A file that an earlier stage made, now on this node.
 struct input_file {
-  std::string port;         // "video", "audio", "videos", …
+  std::string port; // "video", "audio", "videos", …
   std::filesystem::path path;
   std::string content_type; // "video/mp4", …
   json metadata;            // what the stage that made it said of it
 };
 
 struct stage_request {
-  std::string kind;              // one of the engine's operations
-  json params;                   // validated by the head against the stage kind; engines check again what could hurt
+  std::string kind;               // one of the engine's operations
+  json params;                    // validated by the head against the stage kind; engines check again what could hurt
   std::vector<input_file> inputs; // in port order; a list port keeps its order
-  std::filesystem::path folder;  // empty and the run's own; outputs are written here
-  unsigned threads = 1;          // how many threads a run may use
+  std::filesystem::path folder;   // empty and the run's own; outputs are written here
+  unsigned threads = 1;           // how many threads a run may use
 };
 
 struct output_file {

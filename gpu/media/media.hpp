@@ -1,7 +1,8 @@
 #pragma once
 
 // Video, sound and pictures in and out of files, by FFmpeg's libraries. Only the node links this: the head opens no
-// media file. All errors are `media` with a message for the job's owner (no paths), or `cancelled`.
+// media file. Errors are `media` (the input's fault) or `machine` (disk or memory: elsewhere, or later, it may work),
+// with a message for the job's owner (no paths).
 
 #include "common/result.hpp"
 
@@ -34,6 +35,8 @@ struct video_info {
   std::int64_t frames = 0; // counted if the container says, else estimated
   double duration_s = 0;
   bool has_audio = false;
+  std::string codec;       // FFmpeg's name: "h264"
+  std::string audio_codec; // "aac"; empty without sound
 };
 
 result<video_info> probe(const std::filesystem::path& path);
@@ -52,10 +55,10 @@ struct video_options {
   int width = 0;  // even
   int height = 0; // even
   rational frame_rate;
-  int crf = 20;               // x264's constant rate factor, 0 … 51
+  int crf = 20; // x264's constant rate factor, 0 … 51
   std::string preset = "veryfast";
-  unsigned threads = 1;       // the same input, options and threads give the same bytes
-  std::string watermark;      // drawn in the lower right corner when not empty
+  unsigned threads = 1;                  // the same input, options and threads give the same bytes
+  std::string watermark;                 // drawn in the lower right corner when not empty
   std::filesystem::path copy_audio_from; // when set, that file's audio stream is copied in
 };
 
@@ -76,6 +79,8 @@ struct sound {
   double duration_s() const { return static_cast<double>(samples.size()) / sample_rate; }
 };
 
+/// How long the first audio stream plays, from its packets: exact where a header would guess.
+result<double> sound_duration(const std::filesystem::path& path);
 /// Decodes the first audio stream of any file to mono at `sample_rate` Hz. At most `seconds_max` seconds are accepted.
 result<sound> read_sound(const std::filesystem::path& path, int sample_rate, double seconds_max = 4 * 3600.0);
 /// Writes 16-bit PCM WAV.

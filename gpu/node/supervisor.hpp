@@ -2,8 +2,7 @@
 
 // Keeps a child process alive: starts it, starts it again when it ends, ever later while it keeps ending. The child
 // outlives the supervisor's own death on purpose: a local node goes on working while its head is started anew, and is
-// taken back by the next head. A second child that finds the node's folder taken ends (status 75) and is tried again at
-// the backoff.
+// taken back by the next head. A second child waits while it finds the node's folder taken (`--wait-for-folder`).
 
 #include "common/result.hpp"
 

@@ -1,0 +1,315 @@
+#include "actors/cluster/cluster_actor.hpp"
+
+#include "actors/device/device_actor.hpp"
+#include "common/log.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+namespace {
+
+constexpr auto tick_every = std::chrono::milliseconds(250);
+
+const std::string* device_of(const wire::from_node& what) {
+  if (auto r = std::get_if<wire::finished>(&what))
+    return &r->device;
+  if (auto r = std::get_if<wire::failed>(&what))
+    return &r->device;
+  return nullptr;
+}
+
+const wire::attempt_ref* ref_of(const wire::from_node& what) {
+  if (auto r = std::get_if<wire::progress>(&what))
+    return &r->ref;
+  if (auto r = std::get_if<wire::preview>(&what))
+    return &r->ref;
+  return nullptr;
+}
+
+} // namespace
+
+cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
+                             link::head_link& link, node_registry& registry, capabilities& offered,
+                             cluster_options options)
+  : visible(config, board, "cluster", "main", ""), all_actors_(board), others_(std::move(others)), link_(link),
+    registry_(registry), offered_(offered), options_(options) {}
+
+caf::behavior cluster_actor::make_behavior() {
+  delayed_send(this, tick_every, cluster_tick{0});
+  return {
+      on(&cluster_actor::said),  on(&cluster_actor::closed),  on(&cluster_actor::tick),
+      on(&cluster_actor::nodes), on(&cluster_actor::devices), on(&cluster_actor::run),
+      on(&cluster_actor::stop),  on(&cluster_actor::asked),   on(&cluster_actor::inspect_self),
+  };
+}
+
+// -- what nodes say
+// --------------------------------------------------------------------------------------------------------
+
+caf::result<void> cluster_actor::said(node_said& m) {
+  if (auto hello = std::get_if<wire::hello>(&m.what)) {
+    welcome(m, *hello);
+    return {};
+  }
+  auto who = node_of(m.connection);
+  if (who == nullptr) {
+    link_.close(m.connection, "say hello first");
+    return {};
+  }
+  who->heard_at = steady_ms();
+  if (std::holds_alternative<wire::goodbye>(m.what)) {
+    lose(*who, "it said goodbye: " + std::get<wire::goodbye>(m.what).reason);
+  } else if (auto name = device_of(m.what)) {
+    if (auto target = device(who->name + "/" + *name, false))
+      tell(target, device_report{std::move(m.what)});
+  } else if (auto ref = ref_of(m.what)) {
+    // Progress names no device; its job knows whether the attempt is the current one.
+    auto job = ref->job;
+    auto report = stage_report{job, who->name, std::move(m.what)};
+    tell(others_->directory, routed(std::move(report)));
+  }
+  return {};
+}
+
+void cluster_actor::welcome(node_said& m, wire::hello& hello) {
+  auto name = registry_.name_of(m.public_key);
+  if (!name) {
+    link_.close(m.connection, "this key is not allowed");
+    return;
+  }
+  if (hello.version != wire::protocol_version) {
+    auto why = "this head speaks version " + std::to_string(wire::protocol_version) +
+               " of the node protocol, the node version " + std::to_string(hello.version);
+    log::error("node {} is refused: {}; bring both to the same release", *name, why);
+    link_.close(m.connection, why);
+    return;
+  }
+  auto& n = nodes_[*name];
+  if (n.connected && n.connection != m.connection)
+    link_.close(n.connection, "the node has dialed anew");
+  auto same_process = n.session == hello.session;
+  n.name = *name;
+  n.public_key = m.public_key;
+  n.connection = m.connection;
+  n.session = hello.session;
+  n.heard_at = steady_ms();
+  if (!n.connected || !same_process)
+    n.joined_at = now_ms();
+  n.connected = true;
+  n.last_problem.clear();
+  link_.send(m.connection, wire::welcome{wire::protocol_version, options_.heartbeat_ms, options_.lease_ms});
+  take_devices(n, hello);
+  log::info("node {} is connected: {} devices, {} engines, {} stages running", n.name, n.devices.size(),
+            n.engines.size(), hello.running.size());
+}
+
+void cluster_actor::take_devices(node& n, wire::hello& hello) {
+  for (const auto& gone : n.devices) { // it had them once, and not any more
+    auto still =
+        std::any_of(hello.devices.begin(), hello.devices.end(), [&](const auto& d) { return d.name == gone.name; });
+    if (!still)
+      tell(others_->scheduler, device_left{n.name + "/" + gone.name});
+  }
+  n.devices = std::move(hello.devices);
+  n.engines = std::move(hello.engines);
+  for (const auto& d : n.devices) {
+    auto full = n.name + "/" + d.name;
+    device_connected message{n.connection, {}};
+    for (const auto& r : hello.running)
+      if (r.device == d.name)
+        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, false});
+    for (const auto& r : hello.unacknowledged)
+      if (r.device == d.name)
+        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, true});
+    for (const auto& r : hello.unacknowledged_failures)
+      if (r.device == d.name)
+        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, true});
+    auto target = device(full, true);
+    tell(target, std::move(message));
+    for (auto& r : hello.unacknowledged)
+      if (r.device == d.name)
+        tell(target, device_report{r});
+    for (auto& r : hello.unacknowledged_failures)
+      if (r.device == d.name)
+        tell(target, device_report{r});
+    auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
+    device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}}};
+    for (const auto& r : hello.running)
+      if (r.device == d.name)
+        joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
+    tell(others_->scheduler, std::move(joined));
+  }
+  publish_capabilities();
+}
+
+caf::result<void> cluster_actor::closed(connection_closed& m) {
+  if (auto who = node_of(m.connection)) {
+    who->last_problem = m.reason;
+    // It may dial again at once and take its stages back; if not, the time-out finds it.
+    log::warn("node {}: the connection is closed: {}", who->name, m.reason);
+  }
+  return {};
+}
+
+caf::result<void> cluster_actor::tick(cluster_tick& m) {
+  auto now = steady_ms();
+  for (auto& [name, n] : nodes_) {
+    if (!n.connected)
+      continue;
+    if (now - n.heard_at > options_.node_timeout_ms)
+      lose(n, "it was silent for " + std::to_string(now - n.heard_at) + " ms");
+  }
+  if (m.at <= now) {
+    for (auto& [name, n] : nodes_)
+      if (n.connected)
+        link_.send(n.connection, wire::head_heartbeat{now_ms()});
+    m.at = now + options_.heartbeat_ms;
+  }
+  delayed_send(this, tick_every, cluster_tick{m.at});
+  return {};
+}
+
+void cluster_actor::lose(node& n, const std::string& why) {
+  log::warn("node {} is lost: {}; its stages run elsewhere", n.name, why);
+  n.connected = false;
+  n.last_problem = why;
+  link_.close(n.connection, "lost: " + why);
+  for (const auto& d : n.devices) {
+    auto full = n.name + "/" + d.name;
+    if (auto target = device(full, false))
+      tell(target, device_lost{why});
+    tell(others_->scheduler, device_left{full});
+  }
+  publish_capabilities();
+}
+
+// -- what jobs say to devices
+// ----------------------------------------------------------------------------------------------
+
+caf::result<void> cluster_actor::run(run_stage& m) {
+  if (auto target = device(m.device, false))
+    tell(target, std::move(m));
+  return {};
+}
+
+caf::result<void> cluster_actor::stop(stop_stage& m) {
+  if (auto target = device(m.device, false))
+    tell(target, std::move(m));
+  else
+    tell(others_->scheduler,
+         attempt_over{{{job_id{m.job}, m.stage}, m.attempt, device_id{m.device}, scheduling::outcome::cancelled, 0}});
+  return {};
+}
+
+caf::result<description> cluster_actor::asked(attempt_asked& m) {
+  if (auto target = device(m.device, false))
+    return delegate(target, std::move(m)), caf::delegated<description>{};
+  return description{json::object()};
+}
+
+// -- what admins ask
+// -------------------------------------------------------------------------------------------------------
+
+caf::result<description> cluster_actor::nodes(list_nodes&) {
+  json out = json::array();
+  for (const auto& [name, n] : nodes_)
+    out.push_back(node_json(n));
+  return description{{{"nodes", std::move(out)}}};
+}
+
+caf::result<description> cluster_actor::devices(list_devices&) {
+  json out = json::array();
+  for (const auto& [name, n] : nodes_)
+    for (const auto& d : n.devices) {
+      json one = {{"id", name + "/" + d.name},
+                  {"node", name},
+                  {"name", d.name},
+                  {"type", d.type},
+                  {"model", d.model},
+                  {"slots", d.slots},
+                  {"vram_mib", d.vram_mib},
+                  {"kinds", d.kinds},
+                  {"status", n.connected ? "up" : "lost"}};
+      if (auto entry = all_actors_.find("device", name + "/" + d.name))
+        one["messages"] = entry->handled.load(), one["last_error"] = entry->last_error();
+      out.push_back(std::move(one));
+    }
+  return description{{{"devices", std::move(out)}}};
+}
+
+json cluster_actor::node_json(const node& n) const {
+  json engines = json::array(), devices = json::array();
+  for (const auto& e : n.engines) {
+    json kinds = json::array();
+    for (const auto& o : e.operations)
+      kinds.push_back(o.kind);
+    engines.push_back({{"name", e.name},
+                       {"version", e.version},
+                       {"available", e.available},
+                       {"reason", e.reason},
+                       {"needs", e.needs},
+                       {"operations", kinds}});
+  }
+  for (const auto& d : n.devices)
+    devices.push_back(n.name + "/" + d.name);
+  return {{"name", n.name},
+          {"status", n.connected ? "connected" : "lost"},
+          {"silent_ms", steady_ms() - n.heard_at},
+          {"connected_at", rfc3339(n.joined_at)},
+          {"devices", devices},
+          {"engines", engines},
+          {"last_problem", n.last_problem}};
+}
+
+json cluster_actor::state_json() const {
+  json nodes = json::array();
+  for (const auto& [name, n] : nodes_)
+    nodes.push_back(node_json(n));
+  auto c = link_.counters();
+  return {{"nodes", nodes},
+          {"link",
+           {{"frames_in", c.frames_in},
+            {"frames_out", c.frames_out},
+            {"malformed", c.malformed},
+            {"denied", c.denied},
+            {"undeliverable", c.undeliverable}}}};
+}
+
+cluster_actor::node* cluster_actor::node_of(const std::string& connection) {
+  for (auto& [name, n] : nodes_)
+    if (n.connected && n.connection == connection)
+      return &n;
+  return nullptr;
+}
+
+caf::actor cluster_actor::device(const std::string& name, bool make) {
+  auto found = devices_.find(name);
+  if (found != devices_.end())
+    return found->second;
+  if (!make)
+    return nullptr;
+  auto made = spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(link_), name);
+  devices_.emplace(name, made);
+  return made;
+}
+
+void cluster_actor::publish_capabilities() {
+  std::map<std::string, capability> all;
+  for (const auto& [name, n] : nodes_)
+    for (const auto& e : n.engines)
+      for (const auto& o : e.operations) {
+        auto& now = all[o.kind];
+        auto runs = e.available && n.connected && std::any_of(n.devices.begin(), n.devices.end(), [&](const auto& d) {
+                      return std::find(d.kinds.begin(), d.kinds.end(), o.kind) != d.kinds.end();
+                    });
+        if (runs && (!now.available || now.preview))
+          now = {true, o.preview, e.name + "/" + e.version, {}};
+        else if (!now.available)
+          now = {false, o.preview, e.name + "/" + e.version,
+                 n.connected ? (e.reason.empty() ? "no device offers it" : e.reason) : "its node is not connected"};
+      }
+  offered_.replace(std::move(all));
+}
+
+} // namespace troupe

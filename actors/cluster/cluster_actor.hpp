@@ -1,0 +1,69 @@
+#pragma once
+
+#include "actors/address_book.hpp"
+#include "actors/base/visible.hpp"
+#include "actors/cluster/capabilities.hpp"
+#include "actors/cluster/cluster_messages.hpp"
+#include "actors/cluster/node_registry.hpp"
+#include "gpu/link/head_link.hpp"
+
+#include <map>
+
+namespace troupe {
+
+struct cluster_options {
+  std::int64_t node_timeout_ms = 5'000; // silent for longer: lost
+  std::uint32_t heartbeat_ms = 1'000;
+  std::uint32_t lease_ms = 30'000;
+};
+
+/// The CLUSTER: which nodes are there and what they offer. It hears the link, keeps a device actor for each device, and
+/// tells the scheduler which come and go.
+class cluster_actor final : public visible {
+public:
+  cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
+                node_registry& registry, capabilities& offered, cluster_options options);
+  caf::behavior make_behavior() override;
+
+protected:
+  json state_json() const override;
+
+private:
+  struct node {
+    std::string name, public_key, connection, session;
+    bool connected = false;
+    std::int64_t heard_at = 0; // steady
+    timestamp joined_at = 0;
+    std::vector<wire::device_report> devices;
+    std::vector<wire::engine_report> engines;
+    std::string last_problem;
+  };
+
+  caf::result<void> said(node_said& m);
+  caf::result<void> closed(connection_closed& m);
+  caf::result<void> tick(cluster_tick& m);
+  caf::result<description> nodes(list_nodes& m);
+  caf::result<description> devices(list_devices& m);
+  caf::result<void> run(run_stage& m);
+  caf::result<void> stop(stop_stage& m);
+  caf::result<description> asked(attempt_asked& m);
+
+  void welcome(node_said& m, wire::hello& hello);
+  void take_devices(node& n, wire::hello& hello);
+  void lose(node& n, const std::string& why);
+  node* node_of(const std::string& connection);
+  caf::actor device(const std::string& name, bool make);
+  void publish_capabilities();
+  json node_json(const node& n) const;
+
+  actor_board& all_actors_;
+  address_book_ptr others_;
+  link::head_link& link_;
+  node_registry& registry_;
+  capabilities& offered_;
+  cluster_options options_;
+  std::map<std::string, node> nodes_;         // by name
+  std::map<std::string, caf::actor> devices_; // node/device
+};
+
+} // namespace troupe

@@ -1,0 +1,57 @@
+#pragma once
+
+// What may be said to the cluster: by the link (what nodes say), and by the admin API.
+
+#include "actors/device/device_messages.hpp"
+
+namespace troupe {
+
+/// From the link's thread: an authenticated node said this.
+struct node_said {
+  std::string connection, public_key;
+  wire::from_node what;
+};
+template <class Inspector>
+bool inspect(Inspector& f, node_said& x) {
+  auto get = [&x] { return wire::encode(x.what); };
+  auto set = [&x](const std::string& frame) {
+    auto read = wire::decode_from_node(frame);
+    if (read)
+      x.what = std::move(*read);
+    return read.has_value();
+  };
+  return f.object(x).fields(f.field("connection", x.connection), f.field("public_key", x.public_key),
+                            f.field("what", get, set));
+}
+
+/// From the link's thread: a connection is closed.
+struct connection_closed {
+  std::string connection, public_key, reason;
+};
+TROUPE_MESSAGE(connection_closed, connection, public_key, reason)
+
+/// All nodes with their engines; answered by {"nodes": […]}.
+struct list_nodes {
+  std::string why;
+};
+TROUPE_MESSAGE(list_nodes, why)
+/// All devices with what runs on them; answered by {"devices": […]}.
+struct list_devices {
+  std::string why;
+};
+TROUPE_MESSAGE(list_devices, why)
+
+struct cluster_tick {
+  timestamp at = 0;
+};
+TROUPE_MESSAGE(cluster_tick, at)
+
+} // namespace troupe
+
+CAF_BEGIN_TYPE_ID_BLOCK(troupe_cluster, caf::id_block::troupe_device::end)
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::node_said))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::connection_closed))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::list_nodes))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::list_devices))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::cluster_tick))
+CAF_END_TYPE_ID_BLOCK(troupe_cluster)

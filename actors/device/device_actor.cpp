@@ -1,0 +1,203 @@
+#include "actors/device/device_actor.hpp"
+
+#include "common/log.hpp"
+
+namespace troupe {
+
+namespace {
+
+constexpr auto retry_after = std::chrono::seconds(1);
+constexpr auto overdue_every = std::chrono::seconds(5);
+constexpr std::int64_t overdue_grace_ms = 30'000; // the node's own time-out comes first
+
+scheduling::outcome outcome_of(const std::string& fault) {
+  using scheduling::outcome;
+  if (fault == "bad_input" || fault == "missing_input" || fault == "corrupt_input")
+    return outcome::bad_input;
+  if (fault == "out_of_memory")
+    return outcome::out_of_memory;
+  if (fault == "device")
+    return outcome::device_fault;
+  if (fault == "cancelled")
+    return outcome::cancelled;
+  return fault == "timeout" ? outcome::timed_out : outcome::unknown;
+}
+
+} // namespace
+
+device_actor::device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
+                           link::head_link& link, std::string device)
+  : visible(config, board, "device", std::move(device), "cluster/main"), others_(std::move(others)), link_(link) {}
+
+caf::behavior device_actor::make_behavior() {
+  run_delayed(overdue_every, [this] { look_for_overdue(); });
+  return {
+      on(&device_actor::run),  on(&device_actor::stop),  on(&device_actor::report),       on(&device_actor::connected),
+      on(&device_actor::lost), on(&device_actor::asked), on(&device_actor::inspect_self),
+  };
+}
+
+caf::result<void> device_actor::run(run_stage& m) {
+  const auto& ref = m.what.ref;
+  if (connection_.empty())
+    return {}; // the scheduler hears of it, and moves the stage
+  stage_key key{ref.job, ref.stage};
+  attempt made{ref.attempt, steady_ms(), m.what.timeout_ms, m.what.kind};
+  running_[key] = made;
+  if (!link_.send(connection_, std::move(m.what)))
+    give_up(key, made, "unknown", "the node's line is full");
+  return {};
+}
+
+caf::result<void> device_actor::stop(stop_stage& m) {
+  wire::attempt_ref ref{m.job, m.stage, m.attempt};
+  auto found = running_.find({m.job, m.stage});
+  if (found == running_.end() || found->second.number != m.attempt) {
+    if (!reporting_.contains(ref))
+      end_attempt(ref, scheduling::outcome::cancelled, 0);
+    return {};
+  }
+  if (!connection_.empty())
+    link_.send(connection_, wire::cancel{ref});
+  return {};
+}
+
+caf::result<void> device_actor::report(device_report& m) {
+  if (auto good = std::get_if<wire::finished>(&m.what)) {
+    ++succeeded_;
+    end_attempt(good->ref, scheduling::outcome::ok, good->run_ms);
+    deliver(good->ref, *good);
+  } else if (auto bad = std::get_if<wire::failed>(&m.what)) {
+    ++failed_;
+    entry().note_error("job " + bad->ref.job + ", stage " + std::to_string(bad->ref.stage) + ": " + bad->fault + ": " +
+                       bad->message);
+    end_attempt(bad->ref, outcome_of(bad->fault), bad->run_ms);
+    deliver(bad->ref, *bad);
+  }
+  return {};
+}
+
+void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms) {
+  auto found = running_.find({ref.job, ref.stage});
+  if (found != running_.end() && found->second.number == ref.attempt)
+    running_.erase(found);
+  tell(others_->scheduler, attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms}});
+}
+
+// The node forgets a result when its job says that it is durable, or that it is of no use.
+void device_actor::deliver(wire::attempt_ref ref, wire::from_node what) {
+  reporting_.insert(ref);
+  request(others_->directory, caf::infinite, routed(stage_report{ref.job, id(), what}))
+      .then(
+          [this, ref](description&) {
+            reporting_.erase(ref);
+            if (!connection_.empty())
+              link_.send(connection_, wire::acknowledge{ref});
+          },
+          [this, ref, what](caf::error& why) {
+            auto refused = read_refusal(why);
+            if (refused.why != refusal::unavailable) {
+              reporting_.erase(ref);
+              if (!connection_.empty())
+                link_.send(connection_, wire::acknowledge{ref});
+              return;
+            }
+            log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage,
+                      refused.message);
+            run_delayed(retry_after, [this, ref, what] { deliver(ref, what); });
+          });
+}
+
+void device_actor::give_up(const stage_key& key, const attempt& what, const std::string& fault,
+                           const std::string& message) {
+  wire::attempt_ref ref{key.first, key.second, what.number};
+  log::warn("device {}: attempt {} of stage {} of job {} is given up: {}", id(), what.number, key.second, key.first,
+            message);
+  if (!connection_.empty())
+    link_.send(connection_, wire::cancel{ref});
+  auto run_ms = static_cast<std::uint32_t>(steady_ms() - what.since);
+  wire::failed failed{ref, id(), fault, message, {}, run_ms};
+  end_attempt(ref, outcome_of(fault), run_ms);
+  deliver(ref, failed);
+}
+
+caf::result<void> device_actor::connected(device_connected& m) {
+  connection_ = m.connection;
+  std::map<stage_key, attempt> before = std::exchange(running_, {});
+  for (const auto& a : m.attempts) {
+    auto known = before.find({a.job, a.stage});
+    auto same = known != before.end() && known->second.number == a.attempt;
+    if (same) {
+      if (!a.ended)
+        running_.insert(*known);
+      before.erase(known);
+    } else if (!a.ended) {
+      running_[{a.job, a.stage}] = {a.attempt, steady_ms(), 0, {}};
+      reattach(a);
+    }
+  }
+  for (const auto& [key, lost] : before) { // given to the node, but it does not know of them
+    running_.emplace(key, lost);
+    give_up(key, lost, "lost_node", "the node lost it");
+  }
+  return {};
+}
+
+void device_actor::reattach(const known_attempt& a) {
+  request(others_->directory, std::chrono::seconds(30), routed(stage_reattached{a.job, a.stage, id(), a.attempt}))
+      .then([](description&) {},
+            [this, a](caf::error& why) {
+              auto refused = read_refusal(why);
+              log::info("device {}: attempt {} of stage {} of job {} is stopped: {}", id(), a.attempt, a.stage, a.job,
+                        refused.message);
+              auto found = running_.find({a.job, a.stage});
+              if (found != running_.end() && found->second.number == a.attempt)
+                running_.erase(found);
+              if (!connection_.empty())
+                link_.send(connection_, wire::cancel{{a.job, a.stage, a.attempt}});
+            });
+}
+
+caf::result<void> device_actor::lost(device_lost& m) {
+  log::warn("device {} is gone: {}; {} running stages move", id(), m.reason, running_.size());
+  connection_.clear();
+  running_.clear();
+  return {};
+}
+
+caf::result<description> device_actor::asked(attempt_asked& m) {
+  if (connection_.empty())
+    return description{json::object()};
+  auto found = running_.find({m.job, m.stage});
+  auto runs = (found != running_.end() && found->second.number == m.attempt) ||
+              reporting_.contains({m.job, m.stage, m.attempt});
+  return description{{{"runs", runs}}};
+}
+
+void device_actor::look_for_overdue() {
+  std::vector<std::pair<stage_key, attempt>> overdue;
+  for (const auto& [key, a] : running_)
+    if (a.timeout_ms > 0 && steady_ms() - a.since > std::int64_t{a.timeout_ms} + overdue_grace_ms)
+      overdue.emplace_back(key, a);
+  for (const auto& [key, a] : overdue)
+    give_up(key, a, "timeout",
+            "it took longer than " + std::to_string(a.timeout_ms / 1000) + " s, and its node did not stop it");
+  run_delayed(overdue_every, [this] { look_for_overdue(); });
+}
+
+json device_actor::state_json() const {
+  json running = json::array();
+  for (const auto& [key, a] : running_)
+    running.push_back({{"job", key.first},
+                       {"stage", key.second},
+                       {"attempt", a.number},
+                       {"kind", a.kind},
+                       {"for_ms", steady_ms() - a.since}});
+  return {{"connected", !connection_.empty()},
+          {"running", running},
+          {"reporting", reporting_.size()},
+          {"succeeded", succeeded_},
+          {"failed", failed_}};
+}
+
+} // namespace troupe

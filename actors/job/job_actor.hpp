@@ -1,0 +1,92 @@
+#pragma once
+
+#include "actors/address_book.hpp"
+#include "actors/base/persistent.hpp"
+#include "actors/job/job_core.hpp"
+#include "actors/job/job_messages.hpp"
+
+#include <map>
+#include <set>
+
+namespace troupe {
+
+struct job_options {
+  std::int64_t reattach_ms = 5'000;       // how long a job that was made again waits for the node that had its stage
+  std::int64_t progress_every_ms = 1'000; // kept in the account's log; between, only the newest counts
+  std::int64_t preview_every_ms = 2'000;
+};
+
+/// One JOB. It drives its run: queues what is ready, gives a placed stage its inputs, and turns each result into one
+/// batch of money, state, files and events, which its account's ledger commits. Whatever it answers is durable.
+class job_actor final : public persistent<jobs::job_core> {
+public:
+  job_actor(caf::actor_config& config, actor_board& board, storage::journal& journal, address_book_ptr others,
+            job_options options, std::string job, storage::replayed past);
+  caf::behavior make_behavior() override;
+
+protected:
+  bool may_sleep() const override;
+
+private:
+  caf::result<submitted_job> submit(submit_job& m);
+  caf::result<description> describe(describe_job& m);
+  caf::result<description> cancel(cancel_job& m);
+  caf::result<description> forget(forget_job& m);
+  caf::result<description> remake(remake_artifact& m);
+  caf::result<description> resume(resume_job& m);
+  caf::result<description> place(place_stage& m);
+  caf::result<description> moved(stage_moved& m);
+  caf::result<description> rejected(stage_rejected& m);
+  caf::result<description> report(stage_report& m);
+  caf::result<description> reattached(stage_reattached& m);
+  caf::result<void> tick(job_tick& m);
+
+  caf::result<description> on_report(const std::string& device, wire::finished& r);
+  caf::result<description> on_report(const std::string& device, wire::failed& r);
+  caf::result<description> on_report(const wire::progress& r);
+  caf::result<description> on_report(const wire::preview& r);
+
+  /// What one step adds to the disk besides its events.
+  struct step {
+    std::vector<event> events;
+    workflow::effects effects;
+    std::vector<movement> movements;
+    std::vector<storage::row> rows;
+    std::vector<std::string> feed;
+  };
+  /// Advances the run, or says that the event no longer fits.
+  std::optional<step> advance(workflow::event what, jobs::advanced known, timestamp at);
+  /// Adds what follows from the effects: money, files, rows and events for those who listen.
+  void follow(step& s, timestamp at);
+  void note(step& s, const char* what, json data) const;
+  void tell_stage(step& s, std::uint32_t stage) const;
+  void tell_end(step& s) const;
+  void add_result_rows(step& s) const;
+
+  /// Hands the step to the ledger; `then` runs when it is durable. If it fails, this actor leaves and comes back from
+  /// disk.
+  void commit_step(step s, timestamp at, std::function<void(const booked&)> then,
+                   std::function<void(caf::error)> failed);
+  void request_ledger(book request_message, std::function<void(const booked&)> then,
+                      std::function<void(caf::error)> failed);
+  /// Commits and answers {"status": …} when durable, queueing what became ready.
+  caf::result<description> commit_and_answer(step s, timestamp at);
+  void run_effects(const workflow::effects& effects);
+
+  void queue_ready();
+  void queue(const std::vector<std::uint32_t>& stages);
+  scheduling::stage_request request_for(std::uint32_t stage) const;
+  wire::assign assignment(std::uint32_t stage, const std::string& device, std::uint64_t attempt) const;
+  void await_nodes();
+  void schedule_tick();
+
+  address_book_ptr others_;
+  job_options options_;
+  std::size_t commits_ = 0;                       // under way at the ledger
+  std::set<std::uint32_t> queued_;                // told to the scheduler
+  std::map<std::uint32_t, std::int64_t> awaited_; // running before the restart → when it is given up
+  std::map<std::uint32_t, std::int64_t> told_progress_, told_preview_; // when last
+  bool tick_due_ = false;
+};
+
+} // namespace troupe

@@ -1,0 +1,167 @@
+#pragma once
+
+// What may be said to a job: by its owner, by the scheduler, and by the device that runs one of its stages.
+
+#include "actors/scheduler/scheduler_messages.hpp"
+#include "gpu/wire/messages.hpp"
+
+namespace troupe {
+
+struct submitted_job {
+  std::string job;
+  micro_credits held = 0;
+  micro_credits balance = 0;
+};
+TROUPE_MESSAGE(submitted_job, job, held, balance)
+
+/// Makes a job: holds its price and stores it, in one batch, then queues its first stages.
+/// Errors: insufficient_credits (cost, balance), exists, invalid, unavailable.
+struct submit_job {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = submitted_job;
+  std::string job, account;
+  std::uint32_t weight = 1;         // of the account's tier in the fair queue
+  std::uint64_t generation = 0;     // its number in the owner's history
+  std::string workflow, definition; // name, and content hash
+  std::uint32_t version = 1;
+  json inputs = json::object();
+  json plan = json::object();    // workflows::plan
+  std::uint64_t feed_before = 0; // id of the last entry in the account's log before the job's first
+  std::string period;            // of the monthly allowance, given before the hold if it is due
+  micro_credits allowance = 0;
+  timestamp at = 0;
+};
+TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, feed_before,
+               period, allowance, at)
+
+/// The job as its owner sees it. Errors: not_found.
+struct describe_job {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+};
+TROUPE_MESSAGE(describe_job, job)
+
+/// Stops what runs and releases what is held. A job that has ended stays as it is. Answers with its status.
+struct cancel_job {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  timestamp at = 0;
+};
+TROUPE_MESSAGE(cancel_job, job, at)
+
+/// Takes an ended job and its files out of its owner's sight. Errors: conflict (it has not ended).
+struct forget_job {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  timestamp at = 0;
+};
+TROUPE_MESSAGE(forget_job, job, at)
+
+/// Runs the stage again that made this artifact, which is gone or corrupt; what it made is paid already.
+/// Errors: not_found (no stage of the job made it), conflict.
+struct remake_artifact {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job, sha256;
+  timestamp at = 0;
+};
+TROUPE_MESSAGE(remake_artifact, job, sha256, at)
+
+/// After a start: take up again what is not finished. Answers with the number of stages queued or awaited.
+struct resume_job {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+};
+TROUPE_MESSAGE(resume_job, job)
+
+/// From the scheduler: a stage has a device. Errors: conflict (it is not wanted any more).
+struct place_stage {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  std::uint32_t stage = 0;
+  std::string device;
+  std::uint64_t attempt = 0;
+};
+TROUPE_MESSAGE(place_stage, job, stage, device, attempt)
+
+/// From the scheduler: the device was lost under an attempt, and the stage waits again.
+struct stage_moved {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  std::uint32_t stage = 0;
+  std::string device;
+  std::uint64_t attempt = 0;
+};
+TROUPE_MESSAGE(stage_moved, job, stage, device, attempt)
+
+/// From the scheduler: it will not keep the stage.
+struct stage_rejected {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  std::uint32_t stage = 0;
+  std::string code, reason;
+};
+TROUPE_MESSAGE(stage_rejected, job, stage, code, reason)
+
+/// From a device: what its node says of an attempt (finished, failed, progress, preview). The answer comes when it is
+/// durable; then the node may forget it.
+struct stage_report {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  std::string device;
+  wire::from_node what;
+};
+template <class Inspector>
+bool inspect(Inspector& f, stage_report& x) {
+  auto get = [&x] { return wire::encode(x.what); };
+  auto set = [&x](const std::string& frame) {
+    auto read = wire::decode_from_node(frame);
+    if (read)
+      x.what = std::move(*read);
+    return read.has_value();
+  };
+  return f.object(x).fields(f.field("job", x.job), f.field("device", x.device), f.field("what", get, set));
+}
+
+/// From a device: a node that came back says that this attempt still runs there. Errors: conflict (stop it).
+struct stage_reattached {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  std::uint32_t stage = 0;
+  std::string device;
+  std::uint64_t attempt = 0;
+};
+TROUPE_MESSAGE(stage_reattached, job, stage, device, attempt)
+
+/// A job to itself: look again at what waits for time (retries, nodes that may come back).
+struct job_tick {
+  timestamp at = 0;
+};
+TROUPE_MESSAGE(job_tick, at)
+
+} // namespace troupe
+
+CAF_BEGIN_TYPE_ID_BLOCK(troupe_job, caf::id_block::troupe_scheduler::end)
+CAF_ADD_TYPE_ID(troupe_job, (troupe::submitted_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::submit_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::describe_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::cancel_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::forget_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::remake_artifact))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::resume_job))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::place_stage))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_moved))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_rejected))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_report))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_reattached))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::job_tick))
+CAF_END_TYPE_ID_BLOCK(troupe_job)

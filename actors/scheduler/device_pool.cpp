@@ -1,0 +1,194 @@
+#include "actors/scheduler/device_pool.hpp"
+
+#include <algorithm>
+
+namespace troupe::scheduling {
+
+bool device_class::offers(index kind) const { return std::binary_search(kinds.begin(), kinds.end(), kind); }
+
+index device_pool::find(const std::string& id) const {
+  auto known = numbers_.find(id);
+  return known == numbers_.end() ? none : known->second;
+}
+
+index device_pool::expect(const std::string& id) {
+  auto at = find(id);
+  if (at == none) {
+    at = devices_.add({});
+    devices_[at].id = id;
+    numbers_.emplace(id, at);
+  }
+  return at;
+}
+
+const std::vector<index>& device_pool::devices_of_node(const std::string& node) const {
+  static const std::vector<index> nothing;
+  auto known = by_node_.find(node);
+  return known == by_node_.end() ? nothing : known->second;
+}
+
+index device_pool::class_of(index type, std::vector<index> kinds) {
+  for (index at = 0; at < classes_.size(); ++at)
+    if (classes_[at].type == type && classes_[at].kinds == kinds)
+      return at;
+  classes_.emplace_back();
+  classes_.back().type = type;
+  classes_.back().kinds = std::move(kinds);
+  return static_cast<index>(classes_.size() - 1);
+}
+
+void device_pool::leave_class(index device) {
+  auto& record = devices_[device];
+  if (record.of_class == none)
+    return;
+  auto& own = classes_[record.of_class];
+  if (record.has_room) {
+    own.room.erase(record.room);
+    for (const auto& warm : record.warm)
+      warm_room_[warm.model].erase(record.room);
+    record.has_room = false;
+  }
+  own.slots_up -= record.slots_counted;
+  record.slots_counted = 0;
+  std::erase(own.devices, device);
+  std::erase(by_node_[record.node], device);
+  if (by_node_[record.node].empty())
+    by_node_.erase(record.node);
+  record.of_class = none;
+}
+
+void device_pool::describe(index device, const std::string& node, index type, std::vector<index> kinds,
+                           std::uint32_t slots, std::uint32_t vram_mib) {
+  leave_class(device);
+  auto& record = devices_[device];
+  record.of_class = class_of(type, std::move(kinds));
+  record.node = node;
+  record.slots = slots;
+  record.vram_mib = vram_mib;
+  record.up = true;
+  record.overfull = record.slots_used > slots || record.vram_used > vram_mib;
+  classes_[record.of_class].devices.push_back(device);
+  by_node_[node].push_back(device);
+  refresh(device);
+}
+
+void device_pool::forget_if_empty(index device) {
+  const auto& record = devices_[device];
+  if (record.up || record.quarantined || record.draining || !record.running.empty())
+    return;
+  leave_class(device);
+  numbers_.erase(record.id);
+  devices_.remove(device);
+}
+
+void device_pool::refresh(index device) {
+  auto& record = devices_[device];
+  if (record.of_class == none)
+    return;
+  auto& own = classes_[record.of_class];
+  own.slots_up -= record.slots_counted;
+  record.slots_counted = record.takes_work() ? record.slots : 0;
+  own.slots_up += record.slots_counted;
+  auto has_room = record.takes_work() && record.slots_free() > 0 && record.reserved_for == none;
+  auto room = room_key{record.vram_free(), record.slots_used, device};
+  if (has_room == record.has_room && (!has_room || room == record.room))
+    return;
+  if (record.has_room) {
+    own.room.erase(record.room);
+    for (const auto& warm : record.warm)
+      warm_room_[warm.model].erase(record.room);
+  }
+  if (has_room) {
+    own.room.insert(room);
+    for (const auto& warm : record.warm)
+      warm_room_[warm.model].insert(room);
+  }
+  record.has_room = has_room;
+  record.room = room;
+}
+
+void device_pool::occupy(index device, std::uint32_t vram_mib) {
+  auto& record = devices_[device];
+  ++record.slots_used;
+  record.vram_used += vram_mib;
+}
+
+void device_pool::vacate(index device, std::uint32_t vram_mib) {
+  auto& record = devices_[device];
+  TROUPE_CHECK(record.slots_used > 0 && record.vram_used >= vram_mib);
+  --record.slots_used;
+  record.vram_used -= vram_mib;
+  record.overfull = record.overfull && (record.slots_used > record.slots || record.vram_used > record.vram_mib);
+}
+
+void device_pool::warm(index device, index model, std::uint32_t vram_mib) {
+  if (model == none)
+    return;
+  auto& record = devices_[device];
+  if (!record.warm.empty() && record.warm.back().model == model)
+    return;
+  auto forget = [&](std::vector<warm_model>::iterator which) {
+    if (record.has_room)
+      warm_room_[which->model].erase(record.room);
+    record.warm.erase(which);
+  };
+  auto known = std::find_if(record.warm.begin(), record.warm.end(), [&](const auto& w) { return w.model == model; });
+  if (known != record.warm.end())
+    forget(known);
+  auto held = vram_mib;
+  for (const auto& other : record.warm)
+    held += other.vram_mib;
+  while (!record.warm.empty() && (record.warm.size() >= warm_max_ || held > record.vram_mib)) {
+    held -= record.warm.front().vram_mib;
+    forget(record.warm.begin());
+  }
+  record.warm.push_back({model, vram_mib});
+  if (record.has_room)
+    warm_room_[model].insert(record.room);
+}
+
+void device_pool::go_down(index device) {
+  auto& record = devices_[device];
+  record.up = false;
+  record.unclaimed.clear();
+  refresh(device); // out of the index before the models are gone
+  record.warm.clear();
+}
+
+bool device_pool::is_warm(const device_record& device, index model) const {
+  return std::any_of(device.warm.begin(), device.warm.end(), [&](const auto& w) { return w.model == model; });
+}
+
+const std::set<room_key>* device_pool::warm_room(index model) const {
+  auto known = warm_room_.find(model);
+  return known == warm_room_.end() || known->second.empty() ? nullptr : &known->second;
+}
+
+void device_pool::check_invariants() const {
+  std::vector<std::uint32_t> slots_up(classes_.size());
+  std::vector<std::size_t> with_room(classes_.size());
+  for (index at = 0; at < devices_.end(); ++at) {
+    if (!devices_.used(at))
+      continue;
+    const auto& device = devices_[at];
+    TROUPE_CHECK(find(device.id) == at);
+    TROUPE_CHECK(device.slots_used == device.running.size());
+    if (device.up)
+      TROUPE_CHECK(device.overfull || (device.slots_used <= device.slots && device.vram_used <= device.vram_mib));
+    auto has_room = device.takes_work() && device.slots_free() > 0 && device.reserved_for == none;
+    TROUPE_CHECK(device.has_room == has_room);
+    if (device.of_class == none)
+      continue;
+    slots_up[device.of_class] += device.takes_work() ? device.slots : 0;
+    if (!has_room)
+      continue;
+    ++with_room[device.of_class];
+    TROUPE_CHECK(classes_[device.of_class].room.contains(room_key{device.vram_free(), device.slots_used, at}));
+    for (const auto& warm : device.warm)
+      TROUPE_CHECK(warm_room_.at(warm.model).contains(device.room));
+  }
+  for (index at = 0; at < classes_.size(); ++at)
+    TROUPE_CHECK(classes_[at].slots_up == slots_up[at] && classes_[at].room.size() == with_room[at]);
+}
+
+} // namespace troupe::scheduling

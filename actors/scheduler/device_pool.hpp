@@ -1,0 +1,127 @@
+#pragma once
+
+// What the cluster can do: devices with their slots, VRAM and warm models, in classes of equal type and kinds, and an
+// index of those that have room, by tightest fit.
+
+#include "actors/scheduler/fair_queue.hpp"
+
+#include <set>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+namespace troupe::scheduling {
+
+struct warm_model {
+  index model = none;
+  std::uint32_t vram_mib = 0;
+};
+
+/// A recent failure: a hash of its job's id, and its model's number.
+struct device_failure {
+  std::size_t job = 0;
+  index model = none;
+};
+
+/// Devices with room, tightest first: free VRAM, slots in use, device.
+using room_key = std::tuple<std::uint32_t, std::uint32_t, index>;
+
+struct device_record {
+  std::string id;
+  std::string node;
+  index of_class = none; // none: only heard of, by what runs on it
+  std::uint32_t slots = 0;
+  std::uint32_t slots_used = 0;
+  std::uint32_t vram_mib = 0;
+  std::uint32_t vram_used = 0;
+  bool up = false;
+  bool draining = false;
+  bool quarantined = false;
+  bool overfull = false; // it shrank, or came back with more than it has: nothing was started above its room
+  timestamp quarantined_at = 0;
+  timestamp expected_since = 0; // when it was first heard of without being up
+  std::uint32_t failed = 0;     // in a row
+  std::vector<device_failure> failures;
+  std::vector<warm_model> warm;        // most recently used last
+  std::vector<index> running;          // stages
+  std::vector<held_attempt> unclaimed; // what it says it runs and nobody here knows; it gets nothing new meanwhile
+  timestamp unclaimed_since = 0;
+  index reserved_for = none; // bucket
+  std::uint64_t done = 0;
+  std::uint32_t slots_counted = 0; // in its class's slots_up
+  bool has_room = false;           // it is in the index, under `room`
+  room_key room;
+
+  std::uint32_t slots_free() const { return slots > slots_used ? slots - slots_used : 0; }
+  std::uint32_t vram_free() const { return vram_mib > vram_used ? vram_mib - vram_used : 0; }
+  /// "lost", "quarantined", "draining", "reattaching" or "up".
+  const char* state() const {
+    if (!up)
+      return "lost";
+    return quarantined ? "quarantined" : draining ? "draining" : unclaimed.empty() ? "up" : "reattaching";
+  }
+  bool takes_work() const { return up && !draining && !quarantined && unclaimed.empty(); }
+  bool fits(std::uint32_t vram) const { return slots_free() > 0 && vram_free() >= vram; }
+};
+
+/// Devices of equal type and kinds.
+struct device_class {
+  index type = none;
+  std::vector<index> kinds;   // sorted
+  std::vector<index> devices; // up or down
+  std::vector<index> buckets; // with waiting stages that it can serve
+  std::set<room_key> room;
+  std::uint32_t reservations = 0;
+  virtual_time clock = 0;     // the highest virtual time at which a stage was started here
+  std::uint32_t slots_up = 0; // of devices that take work
+  bool offers(index kind) const;
+};
+
+class device_pool {
+public:
+  explicit device_pool(std::uint32_t warm_max) : warm_max_(warm_max) {}
+
+  index find(const std::string& id) const;
+  /// Finds it or makes a record that is not up.
+  index expect(const std::string& id);
+  device_record& at(index device) { return devices_[device]; }
+  const device_record& at(index device) const { return devices_[device]; }
+  const slab<device_record>& devices() const { return devices_; }
+  device_class& class_at(index of_class) { return classes_[of_class]; }
+  const std::vector<device_class>& classes() const { return classes_; }
+  const std::vector<index>& devices_of_node(const std::string& node) const;
+
+  /// What the device is from now on. `kinds` sorted and without repeats.
+  void describe(index device, const std::string& node, index type, std::vector<index> kinds, std::uint32_t slots,
+                std::uint32_t vram_mib);
+  /// It takes no work and has nothing warm any more.
+  void go_down(index device);
+  /// Drops a record that is down and empty, unless it is quarantined or drained: that must outlive a reconnect.
+  void forget_if_empty(index device);
+  /// Brings the index up to date with the record. Call after each change of a device.
+  void refresh(index device);
+
+  /// A stage begins or ends on it.
+  void occupy(index device, std::uint32_t vram_mib);
+  void vacate(index device, std::uint32_t vram_mib);
+  /// Remembers a model as loaded; the least recently used go where VRAM or the count runs out.
+  void warm(index device, index model, std::uint32_t vram_mib);
+  bool is_warm(const device_record& device, index model) const;
+  /// Devices with room that have the model warm; null when there are none.
+  const std::set<room_key>* warm_room(index model) const;
+
+  void check_invariants() const;
+
+private:
+  index class_of(index type, std::vector<index> kinds);
+  void leave_class(index device);
+
+  std::uint32_t warm_max_;
+  slab<device_record> devices_;
+  std::unordered_map<std::string, index> numbers_;
+  std::vector<device_class> classes_; // few, kept: they are the shapes of machines
+  std::unordered_map<std::string, std::vector<index>> by_node_;
+  std::unordered_map<index, std::set<room_key>> warm_room_;
+};
+
+} // namespace troupe::scheduling

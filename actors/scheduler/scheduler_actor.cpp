@@ -1,0 +1,134 @@
+#include "actors/scheduler/scheduler_actor.hpp"
+
+#include "actors/device/device_messages.hpp"
+#include "common/log.hpp"
+
+namespace troupe {
+
+namespace {
+
+constexpr auto answer_time = std::chrono::seconds(30);
+constexpr auto tick_every = std::chrono::milliseconds(500);
+
+} // namespace
+
+scheduler_actor::scheduler_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
+                                 scheduling::limits limits, std::uint32_t epoch)
+  : visible(config, board, "scheduler", "main", ""), others_(std::move(others)), core_(limits, epoch) {}
+
+caf::behavior scheduler_actor::make_behavior() {
+  delayed_send(this, tick_every, scheduler_tick{0});
+  return {
+      on(&scheduler_actor::queue),        on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
+      on(&scheduler_actor::goes_on),      on(&scheduler_actor::joined),      on(&scheduler_actor::left),
+      on(&scheduler_actor::explain),      on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
+      on(&scheduler_actor::inspect_self),
+  };
+}
+
+caf::result<void> scheduler_actor::queue(queue_stages& m) {
+  for (auto& stage : m.stages)
+    apply(scheduling::stage_queued{std::move(stage)});
+  return {};
+}
+
+caf::result<void> scheduler_actor::withdraw(withdraw_stages& m) {
+  for (auto stage : m.stages)
+    apply(scheduling::stage_withdrawn{{job_id{m.job}, stage}});
+  return {};
+}
+
+caf::result<void> scheduler_actor::over(attempt_over& m) {
+  apply(m.what);
+  return {};
+}
+
+caf::result<void> scheduler_actor::goes_on(attempt_goes_on& m) {
+  apply(m.what);
+  return {};
+}
+
+caf::result<void> scheduler_actor::joined(device_joined& m) {
+  apply(m.what);
+  return {};
+}
+
+caf::result<void> scheduler_actor::left(device_left& m) {
+  apply(scheduling::device_down{device_id{m.device}});
+  return {};
+}
+
+caf::result<description> scheduler_actor::explain(explain_waiting& m) {
+  json out = json::object();
+  for (auto stage : m.stages) {
+    scheduling::stage_ref ref{job_id{m.job}, stage};
+    auto why = core_.why_waiting(ref);
+    if (!why)
+      continue;
+    json one = {{"code", why->code}, {"reason", why->text}};
+    if (auto position = core_.position(ref))
+      one["position"] = *position;
+    if (auto eta = core_.eta_ms(ref))
+      one["eta_ms"] = *eta;
+    out[std::to_string(stage)] = std::move(one);
+  }
+  return description{std::move(out)};
+}
+
+caf::result<description> scheduler_actor::queue_state(read_queue& m) {
+  auto load = core_.load_of(account_id{m.account});
+  return description{{{"length", core_.queue_length()},
+                      {"running", core_.running()},
+                      {"account_waiting", load.waiting},
+                      {"account_running", load.running}}};
+}
+
+caf::result<void> scheduler_actor::tick(scheduler_tick&) {
+  apply(scheduling::tick{});
+  delayed_send(this, tick_every, scheduler_tick{0});
+  return {};
+}
+
+void scheduler_actor::apply(const scheduling::event& happened) {
+  commands_.clear();
+  core_.apply(happened, steady_ms(), commands_);
+  for (auto& command : std::exchange(commands_, {}))
+    std::visit([this](const auto& c) { carry_out(c); }, command);
+}
+
+void scheduler_actor::carry_out(const scheduling::start& c) {
+  // A job that does not want the stage any more, or cannot be read, must not keep the slot.
+  request(others_->directory, answer_time, routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt}))
+      .then([](description&) {},
+            [this, c](caf::error& why) {
+              auto refused = read_refusal(why);
+              if (refused.why == refusal::unavailable)
+                log::warn("job {} did not take a device for stage {}: {}", c.ref.job.value, c.ref.stage,
+                          refused.message);
+              apply(scheduling::stage_ended{c.ref, c.attempt, c.device, scheduling::outcome::cancelled, 0});
+            });
+}
+
+void scheduler_actor::carry_out(const scheduling::stop& c) {
+  tell(others_->cluster, stop_stage{c.device.value, c.ref.job.value, c.ref.stage, c.attempt});
+}
+
+void scheduler_actor::carry_out(const scheduling::moved& c) {
+  tell(others_->directory, routed(stage_moved{c.ref.job.value, c.ref.stage, c.device.value, c.attempt}));
+}
+
+void scheduler_actor::carry_out(const scheduling::reject& c) {
+  log::warn("stage {} of job {} cannot wait: {} ({})", c.ref.stage, c.ref.job.value, c.reason, c.code);
+  tell(others_->directory, routed(stage_rejected{c.ref.job.value, c.ref.stage, c.code, c.reason}));
+}
+
+void scheduler_actor::carry_out(const scheduling::quarantined& c) {
+  log::error("device {} is quarantined: {}; look at its node's log, then enable it", c.device.value, c.reason);
+  entry().note_error(c.device.value + " is quarantined: " + c.reason);
+}
+
+void scheduler_actor::carry_out(const scheduling::released& c) {
+  log::info("device {} is out of quarantine; its next failure brings it back", c.device.value);
+}
+
+} // namespace troupe

@@ -1,0 +1,180 @@
+#pragma once
+
+// Decides which stage runs on which device. Pure: an event and the time go in, commands come out. The actor feeds it
+// and carries the commands out; tests/simulation feeds it from a seed.
+//
+// Waiting stages lie in buckets of equal requirements (fair_queue.hpp), devices in classes of equal abilities
+// (device_pool.hpp). A device that gets room looks at the first account of each bucket it can serve; a stage that comes
+// looks into the index of devices with room. Nothing walks the queue.
+
+#include "actors/scheduler/device_pool.hpp"
+#include "actors/scheduler/fair_queue.hpp"
+#include "actors/scheduler/flat_index.hpp"
+#include "actors/scheduler/name_table.hpp"
+#include "actors/scheduler/run_times.hpp"
+#include "actors/scheduler/scheduler_events.hpp"
+#include "common/json.hpp"
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace troupe::scheduling {
+
+/// Why a stage waits: `code` is one of no_device_offers, too_large, excluded, quarantined, draining, account_cap,
+/// reserved, reattaching, busy; `text` is for a person and names no path.
+struct wait_reason {
+  std::string code;
+  std::string text;
+};
+
+/// How much an account has in the scheduler.
+struct account_load {
+  std::uint32_t waiting = 0;
+  std::uint32_t running = 0;
+};
+
+class scheduler_core {
+public:
+  /// `epoch` is one more than at the last start, from storage: attempts are epoch << 32 | counter, so they rise over
+  /// restarts.
+  explicit scheduler_core(limits bounds = {}, std::uint32_t epoch = 0);
+
+  /// Applies one event at `now` (milliseconds, any clock that does not go back) and appends the commands it causes, in
+  /// order.
+  void apply(const event& happened, timestamp now, std::vector<command>& out);
+  std::vector<command> apply(const event& happened, timestamp now);
+
+  /// Aborts when a promise is broken:
+  ///  1. a stage is either waiting or running on exactly one device;
+  ///  2. no stage is started above a device's slots or VRAM;
+  ///  3. an account never has more stages started than its cap;
+  ///  4. no stage waits while a device that may run it has room for it and its account is under the cap;
+  ///  5. attempts rise; a report of another attempt than the current one changes nothing;
+  ///  6. a device that drains, is quarantined or is down gets no stage;
+  ///  7. counts (of queue, account, bucket, device) equal what is there.
+  /// Slow: walks everything.
+  void check_invariants() const;
+
+  /// Empty when the stage does not wait here.
+  std::optional<wait_reason> why_waiting(const stage_ref& ref) const;
+  /// 1 is next. Counted among the stages that ask for the same; from turns by weight, not by walking the queue.
+  std::optional<std::uint64_t> position(const stage_ref& ref) const;
+  /// Milliseconds until it should start; empty when it does not wait or no device could ever run it.
+  std::optional<std::int64_t> eta_ms(const stage_ref& ref) const;
+  /// Where it runs, and as which attempt.
+  std::optional<start> running_at(const stage_ref& ref) const;
+
+  std::size_t queue_length() const { return waiting_; }
+  std::size_t running() const { return running_; }
+  account_load load_of(const account_id& account) const;
+  /// True when some device that is up offers the kind, whether it has room or not.
+  bool offered(const std::string& kind) const;
+
+  /// State for the console: totals, and at most `rows_max` devices, buckets and accounts each.
+  json inspect(std::size_t rows_max = 100) const;
+
+private:
+  struct stage_record {
+    index job = none;
+    std::uint32_t stage = 0;
+    index account = none;
+    index bucket = none;
+    std::uint32_t estimate_ms = 0;
+    std::uint32_t device_position = 0; // in its device's list
+    index device = none;               // where it runs; none: it waits
+    std::uint8_t losses = 0;
+    bool withdrawn = false;
+    bool reattached = false; // it ran already when it was heard of
+    bool lost = false;       // waits, but its last attempt may still report
+    std::uint64_t attempt = 0;
+    timestamp since = 0;      // queued or started
+    virtual_time charged = 0; // to the account when it was started
+  };
+
+  void on(const device_up& e);
+  void on(const device_down& e);
+  void on(const device_drain& e);
+  void on(const device_enable& e);
+  void on(const stage_queued& e);
+  void on(const stage_withdrawn& e);
+  void on(const stage_ended& e);
+  void on(const stage_running& e);
+  void on(const tick& e);
+
+  // stages
+  index find(const stage_ref& ref) const;
+  index admit(const stage_request& request);
+  void forget(index stage);
+  void enqueue(index stage, bool front);
+  void unqueue(index stage);
+  stage_ref ref_of(const stage_record& stage) const;
+  bool sensible(const stage_request& request) const;
+  bool refuse(const stage_request& request);
+  std::int64_t retry_after() const;
+  static index number_of(name_table& table, const std::string& name);
+
+  // placement
+  index open_bucket(requirement wanted);
+  void close_bucket_if_empty(index bucket);
+  void offer(index device);
+  void place(index bucket);
+  index choose_entry(const device_record& device);
+  index choose_aged(const device_record& device);
+  bool may_run(const device_record& device, index bucket) const;
+  index choose_device(index bucket, index stage) const;
+  void begin(index entry, index device);
+  void occupy(index stage, index device, std::uint64_t attempt);
+  void vacate(index stage);
+  virtual_time clock_of(index bucket) const;
+  std::uint32_t expected_ms(const stage_record& stage, const device_record& device) const;
+  virtual_time charge_for(const stage_record& stage, const device_record& device, std::uint32_t run_ms) const;
+
+  // faults
+  void hold_against(index device, const stage_record& stage);
+  void lose(index device);
+  void attach(index stage, const device_id& device, std::uint64_t attempt);
+  void take_back(index device, const std::vector<held_attempt>& held);
+  void claim(index device, const stage_ref& ref, std::uint64_t attempt);
+  void end_reservation(index device);
+  void reserve_for_starving();
+  index could_reserve(index bucket) const;
+  void settle(index stage, const stage_ended& e);
+  void charge_late(const stage_record& stage, const stage_ended& e);
+
+  std::vector<index> classes_for(index bucket) const;
+  json inspect_device(const device_record& device) const;
+  json inspect_bucket(const bucket_record& bucket) const;
+
+  void check_stages() const;
+  void check_devices() const;
+  void check_nothing_startable_waits() const;
+  bool someone_may_start(index bucket) const;
+
+  limits limits_;
+  std::uint64_t attempts_ = 0; // the last one given
+  timestamp now_ = 0;
+  std::vector<command>* out_ = nullptr;
+  std::uint64_t starts_ = 0;
+  std::size_t waiting_ = 0;
+  std::size_t running_ = 0;
+
+  std::int64_t last_end_ = 0;
+  double between_ends_ms_ = 1000; // mean, over the last fifty or so
+  std::vector<index> offered_;    // devices to fill before the event is done
+  std::vector<index> woken_;      // buckets to place from
+
+  name_table jobs_;
+  name_table kinds_;
+  name_table models_;
+  name_table types_;
+  slab<stage_record> stages_;
+  flat_index by_ref_;                                    // job << 32 | stage → stage
+  std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
+  fair_queue queue_;
+  device_pool devices_;
+  run_times run_times_;
+};
+
+} // namespace troupe::scheduling

@@ -1,0 +1,240 @@
+#include "actors/scheduler/scheduler_core.hpp"
+
+#include <algorithm>
+
+namespace troupe::scheduling {
+
+std::vector<index> scheduler_core::classes_for(index bucket) const {
+  std::vector<index> out;
+  for (index c = 0; c < devices_.classes().size(); ++c)
+    if (devices_.classes()[c].offers(queue_.bucket_at(bucket).wanted.kind))
+      out.push_back(c);
+  return out;
+}
+
+namespace {
+
+// How the devices that offer a kind stand to one bucket; each device counts once, in the first that is true.
+struct offer_count {
+  std::size_t up = 0, too_small = 0, excluded = 0, quarantined = 0, draining = 0, reserved = 0, busy = 0,
+              reattaching = 0;
+  std::uint32_t largest_mib = 0;
+};
+
+std::string of_devices(std::size_t count, const std::string& kind) {
+  return count == 1 ? "the one device that offers " + kind
+                    : "the " + std::to_string(count) + " devices that offer " + kind;
+}
+
+} // namespace
+
+std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) const {
+  auto stage = find(ref);
+  if (stage == none || stages_[stage].device != none)
+    return std::nullopt;
+  const auto& record = stages_[stage];
+  const auto& wanted = queue_.bucket_at(record.bucket).wanted;
+  const auto& kind = kinds_.name(wanted.kind);
+  offer_count n;
+  for (auto c : classes_for(record.bucket)) {
+    for (auto at : devices_.classes()[c].devices) {
+      const auto& device = devices_.at(at);
+      if (!device.up)
+        continue;
+      ++n.up;
+      n.largest_mib = std::max(n.largest_mib, device.vram_mib);
+      if (device.vram_mib < wanted.vram_mib)
+        ++n.too_small;
+      else if (std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id))
+        ++n.excluded;
+      else if (device.quarantined)
+        ++n.quarantined;
+      else if (device.draining)
+        ++n.draining;
+      else if (!device.unclaimed.empty())
+        ++n.reattaching;
+      else if (device.reserved_for != none && device.reserved_for != record.bucket)
+        ++n.reserved;
+      else
+        ++n.busy;
+    }
+  }
+  const auto& account = queue_.account_at(record.account);
+  if (n.up == 0)
+    return wait_reason{"no_device_offers", "no device that is up offers " + kind};
+  if (n.too_small == n.up)
+    return wait_reason{"too_large", "it needs " + std::to_string(wanted.vram_mib) +
+                                        " MiB of device memory; the largest device that offers " + kind + " has " +
+                                        std::to_string(n.largest_mib) + " MiB"};
+  if (n.busy > 0 && queue_.at_cap(record.account))
+    return wait_reason{"account_cap", "the account has " + std::to_string(account.running) + " stages running, and " +
+                                          std::to_string(limits_.in_flight_per_account) + " is its limit"};
+  if (n.busy > 0)
+    return wait_reason{"busy", of_devices(n.busy, kind) + (n.busy == 1 ? " is busy" : " are busy") + "; it is number " +
+                                   std::to_string(*position(ref)) + " in line"};
+  if (n.reserved > 0)
+    return wait_reason{"reserved",
+                       of_devices(n.reserved, kind) + " with room is kept for a larger stage that has waited long"};
+  if (n.reattaching > 0)
+    return wait_reason{"reattaching",
+                       of_devices(n.reattaching, kind) + " just came back with work that is being taken up"};
+  if (n.draining > 0)
+    return wait_reason{"draining",
+                       of_devices(n.draining, kind) + (n.draining == 1 ? " is" : " are") + " being drained"};
+  if (n.quarantined > 0)
+    return wait_reason{"quarantined", of_devices(n.quarantined, kind) + (n.quarantined == 1 ? " is" : " are") +
+                                          " quarantined after failures; an operator can enable it"};
+  return wait_reason{"excluded", of_devices(n.excluded, kind) + (n.excluded == 1 ? " has" : " have") +
+                                     " already failed this stage"};
+}
+
+// By turns: while k stages of its own account go first, each other account has k turns of its weight to ours.
+std::optional<std::uint64_t> scheduler_core::position(const stage_ref& ref) const {
+  auto stage = find(ref);
+  if (stage == none || stages_[stage].device != none)
+    return std::nullopt;
+  const auto& record = stages_[stage];
+  const auto& bucket = queue_.bucket_at(record.bucket);
+  auto entry = queue_.entry_of(stage);
+  auto weight = queue_.account_at(record.account).weight;
+  std::uint64_t own = queue_.ahead_in_line(stage);
+  auto is_next = queue_.entry_at(entry).heap_position == 0;
+  auto turns = (own + (is_next ? 0 : 1)) * (bucket.weights - weight) / weight;
+  auto others = std::min<std::uint64_t>(turns, bucket.waiting - queue_.entry_at(entry).count);
+  return own + others + 1;
+}
+
+// What goes first, over all buckets that want the same devices, over the slots of those.
+std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
+  auto place_in_line = position(ref);
+  if (!place_in_line)
+    return std::nullopt;
+  const auto& record = stages_[find(ref)];
+  std::uint64_t slots = 0;
+  std::vector<index> rivals;
+  index type = none;
+  for (auto c : classes_for(record.bucket)) {
+    const auto& own = devices_.classes()[c];
+    if (own.slots_up == 0)
+      continue;
+    slots += own.slots_up;
+    type = own.type;
+    rivals.insert(rivals.end(), own.buckets.begin(), own.buckets.end());
+  }
+  if (slots == 0)
+    return std::nullopt;
+  std::sort(rivals.begin(), rivals.end());
+  rivals.erase(std::unique(rivals.begin(), rivals.end()), rivals.end());
+  auto mean = [&](index bucket) {
+    const auto& wanted = queue_.bucket_at(bucket).wanted;
+    return static_cast<double>(run_times_.expect(wanted.kind, wanted.model, type, record.estimate_ms));
+  };
+  auto work = static_cast<double>(*place_in_line) * mean(record.bucket);
+  auto turns = static_cast<double>(queue_.ahead_in_line(find(ref)) + 1) / queue_.account_at(record.account).weight;
+  for (auto bucket : rivals) {
+    const auto& other = queue_.bucket_at(bucket);
+    if (bucket != record.bucket)
+      work += std::min<double>(other.waiting, turns * static_cast<double>(other.weights)) * mean(bucket);
+  }
+  return static_cast<std::int64_t>(work / static_cast<double>(slots));
+}
+
+std::optional<start> scheduler_core::running_at(const stage_ref& ref) const {
+  auto stage = find(ref);
+  if (stage == none || stages_[stage].device == none)
+    return std::nullopt;
+  return start{ref, device_id{devices_.at(stages_[stage].device).id}, stages_[stage].attempt};
+}
+
+account_load scheduler_core::load_of(const account_id& account) const {
+  auto at = queue_.find_account(account.value);
+  if (at == none)
+    return {};
+  return {queue_.account_at(at).waiting, queue_.account_at(at).running};
+}
+
+bool scheduler_core::offered(const std::string& kind) const {
+  auto number = kinds_.find(kind);
+  return number != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
+           return c.offers(number) &&
+                  std::any_of(c.devices.begin(), c.devices.end(), [&](index at) { return devices_.at(at).up; });
+         });
+}
+
+// -- for the console --------------------------------------------------------------------------------------------------
+
+json scheduler_core::inspect(std::size_t rows_max) const {
+  json out = {{"waiting", waiting_},
+              {"running", running_},
+              {"starts", starts_},
+              {"attempts", attempts_},
+              {"counts",
+               {{"devices", devices_.devices().size()},
+                {"device_classes", devices_.classes().size()},
+                {"buckets", queue_.buckets().size()},
+                {"accounts", queue_.accounts().size()}}},
+              {"devices", json::array()},
+              {"buckets", json::array()},
+              {"accounts", json::array()}};
+  for (index at = 0; at < devices_.devices().end() && out["devices"].size() < rows_max; ++at)
+    if (devices_.devices().used(at))
+      out["devices"].push_back(inspect_device(devices_.at(at)));
+  for (index at = 0; at < queue_.buckets().end() && out["buckets"].size() < rows_max; ++at)
+    if (queue_.buckets().used(at))
+      out["buckets"].push_back(inspect_bucket(queue_.bucket_at(at)));
+  for (index at = 0; at < queue_.accounts().end() && out["accounts"].size() < rows_max; ++at) {
+    if (!queue_.accounts().used(at))
+      continue;
+    const auto& account = queue_.account_at(at);
+    out["accounts"].push_back({{"account", account.id},
+                               {"weight", account.weight},
+                               {"waiting", account.waiting},
+                               {"running", account.running},
+                               {"virtual_ms", account.time / 1000}});
+  }
+  return out;
+}
+
+json scheduler_core::inspect_device(const device_record& device) const {
+  constexpr std::size_t running_max = 16;
+  json out = {{"device", device.id},
+              {"node", device.node},
+              {"state", device.state()},
+              {"slots", device.slots},
+              {"slots_used", device.slots_used},
+              {"vram_mib", device.vram_mib},
+              {"vram_used_mib", device.vram_used},
+              {"done", device.done},
+              {"failed_in_a_row", device.failed},
+              {"reserved", device.reserved_for != none},
+              {"warm", json::array()},
+              {"running", json::array()}};
+  if (device.of_class != none)
+    out["type"] = types_.name(devices_.classes()[device.of_class].type);
+  for (const auto& warm : device.warm)
+    out["warm"].push_back(models_.name(warm.model));
+  for (std::size_t i = 0; i < std::min(running_max, device.running.size()); ++i) {
+    const auto& stage = stages_[device.running[i]];
+    out["running"].push_back({{"job", jobs_.name(stage.job)},
+                              {"stage", stage.stage},
+                              {"attempt", stage.attempt},
+                              {"for_ms", now_ - stage.since},
+                              {"stopping", stage.withdrawn}});
+  }
+  return out;
+}
+
+json scheduler_core::inspect_bucket(const bucket_record& bucket) const {
+  static constexpr const char* classes[] = {"interactive", "standard", "preemptible"};
+  return {{"kind", kinds_.name(bucket.wanted.kind)},
+          {"model", bucket.wanted.model == none ? "" : models_.name(bucket.wanted.model)},
+          {"vram_mib", bucket.wanted.vram_mib},
+          {"class", classes[static_cast<std::size_t>(bucket.wanted.priority)]},
+          {"excluded", bucket.wanted.excluded},
+          {"waiting", bucket.waiting},
+          {"running", bucket.running},
+          {"accounts_in_line", bucket.heap.size()},
+          {"has_reservation", bucket.reserved != none}};
+}
+
+} // namespace troupe::scheduling

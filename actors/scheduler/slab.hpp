@@ -1,0 +1,53 @@
+#pragma once
+
+#include "common/check.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace troupe::scheduling {
+
+/// A place in a slab; what records refer to each other by.
+using index = std::uint32_t;
+inline constexpr index none = UINT32_MAX;
+
+/// Records in one vector with a free list, so that a million of them cost no allocation each and an index stays valid
+/// until it is freed.
+template <class T>
+class slab {
+public:
+  index add(T record) {
+    if (free_.empty()) {
+      TROUPE_CHECK(records_.size() < none);
+      records_.push_back({std::move(record), true});
+      return static_cast<index>(records_.size() - 1);
+    }
+    auto at = free_.back();
+    free_.pop_back();
+    records_[at] = {std::move(record), true};
+    return at;
+  }
+  void remove(index at) {
+    TROUPE_CHECK(used(at));
+    records_[at] = {T{}, false};
+    free_.push_back(at);
+  }
+  T& operator[](index at) { return records_[at].value; }
+  const T& operator[](index at) const { return records_[at].value; }
+  bool used(index at) const { return at < records_.size() && records_[at].used; }
+  std::size_t size() const { return records_.size() - free_.size(); }
+  /// One above the highest index ever used.
+  index end() const { return static_cast<index>(records_.size()); }
+
+private:
+  struct cell {
+    T value;
+    bool used = false;
+  };
+  std::vector<cell> records_;
+  std::vector<index> free_;
+};
+
+} // namespace troupe::scheduling

@@ -1,0 +1,176 @@
+#include "app/head_core.hpp"
+
+#include "actors/account/account_actor.hpp"
+#include "actors/cluster/cluster_actor.hpp"
+#include "actors/directory/directory_actor.hpp"
+#include "actors/job/job_actor.hpp"
+#include "actors/ledger/ledger_actor.hpp"
+#include "actors/messages.hpp"
+#include "actors/scheduler/scheduler_actor.hpp"
+#include "common/log.hpp"
+#include "common/sha256.hpp"
+
+#include <caf/all.hpp>
+
+#include <mutex>
+
+namespace troupe::app {
+
+namespace {
+
+constexpr std::size_t socket_path_max = 100; // sockaddr_un holds 108
+
+std::string endpoint_in(const std::filesystem::path& data) {
+  auto path = (data / "node.sock").string();
+  // An abstract name has no length to speak of, and no file that could be left behind.
+  return path.size() <= socket_path_max ? "ipc://" + path : "ipc://@troupe-" + sha256_hex(path).substr(0, 32);
+}
+
+directory_actor::factory factory_of(storage::database& database, actor_board& board, address_book_ptr others,
+                                    job_options jobs) {
+  return [&database, &board, others, jobs](caf::event_based_actor& parent, actor_kind kind, std::string id,
+                                           past_of_actor past) {
+    auto& journal = database.journal();
+    switch (kind) {
+      case actor_kind::account:
+        return parent.spawn<account_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events));
+      case actor_kind::ledger:
+        return parent.spawn<ledger_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events),
+                                          past.last_feed_id);
+      case actor_kind::job: break;
+    }
+    return parent.spawn<job_actor>(std::ref(board), std::ref(journal), others, jobs, std::move(id),
+                                   std::move(past.events));
+  };
+}
+
+} // namespace
+
+result<std::unique_ptr<head_core>> head_core::start(const configuration& config, bool with_link,
+                                                    std::function<void(const account_id&)> on_feed) {
+  static std::once_flag registered;
+  std::call_once(registered, register_messages);
+  std::unique_ptr<head_core> out(new head_core);
+  std::error_code made;
+  std::filesystem::create_directories(config.data.directory, made);
+  out->data_ = std::filesystem::weakly_canonical(config.data.directory);
+  storage::database_options options;
+  options.directory = out->data_;
+  options.cache_mib = static_cast<std::size_t>(config.storage.cache_mib);
+  auto database = storage::database::open(options);
+  if (!database)
+    return database.error();
+  out->database_ = std::move(*database);
+  if (on_feed)
+    out->database_->journal().on_feed([on_feed](const account_id& account, std::uint64_t) { on_feed(account); });
+  auto blobs = storage::blob_store::open(out->data_ / "blobs");
+  if (!blobs)
+    return blobs.error();
+  out->blobs_ = std::move(*blobs);
+  out->caf_config_.set("caf.scheduler.policy", "sharing"); // stealing spins: 20 % of a core when idle
+  out->system_ = std::make_unique<caf::actor_system>(out->caf_config_);
+  if (with_link) {
+    if (auto opened = out->open_link(config); !opened)
+      return opened.error();
+  }
+  out->spawn_actors(config);
+  return out;
+}
+
+result<void> head_core::open_link(const configuration& config) {
+  auto keys = link::load_or_make_key_pair((data_ / "head.key").string());
+  if (!keys)
+    return keys.error();
+  std::filesystem::create_directories(data_ / "node");
+  auto local = link::load_or_make_key_pair((data_ / "node" / "curve.key").string());
+  if (!local)
+    return local.error();
+  keys_ = *keys;
+  local_keys_ = *local;
+  local_endpoint_ = endpoint_in(data_);
+  if (config.node.local)
+    nodes_.allow("local", local_keys_.public_key);
+  database_->scan(storage::table::nodes, "", "", false, [this](std::string_view name, std::string_view value) {
+    if (auto record = unpack(value); record && !record->value("revoked", false))
+      nodes_.allow(std::string{name}, record->value("public_key", std::string{}));
+    return true;
+  });
+  link::head_link_options options;
+  options.endpoints = {local_endpoint_};
+  for (const auto& endpoint : config.cluster.listen)
+    options.endpoints.push_back(endpoint);
+  options.keys = keys_;
+  // The link talks before the cluster is there for a moment; it waits for it.
+  auto cluster = std::make_shared<std::shared_future<caf::actor>>(cluster_.get_future().share());
+  link::head_link_handler handler;
+  handler.allowed = [this](const std::string& key) { return nodes_.name_of(key).has_value(); };
+  handler.on_message = [cluster](const link::peer& from, wire::from_node&& what) {
+    caf::anon_send(cluster->get(), node_said{from.connection, from.public_key, std::move(what)});
+  };
+  handler.on_closed = [cluster](const link::peer& from, const std::string& why) {
+    caf::anon_send(cluster->get(), connection_closed{from.connection, from.public_key, why});
+  };
+  handler.on_corrupt = [](const std::string& sha256) {
+    log::error("artifact {} does not have the content that its name says; the stage that made it runs again", sha256);
+  };
+  auto opened = link::head_link::open(options, *blobs_, std::move(handler));
+  if (!opened)
+    return opened.error();
+  link_ = std::move(*opened);
+  return {};
+}
+
+void head_core::spawn_actors(const configuration& config) {
+  scheduling::limits limits;
+  limits.in_flight_per_account = static_cast<std::uint32_t>(config.scheduler.in_flight_per_account);
+  limits.queue_max = static_cast<std::uint32_t>(config.scheduler.queue_max);
+  limits.queue_per_account = static_cast<std::uint32_t>(config.scheduler.queue_per_account);
+  job_options jobs;
+  jobs.reattach_ms = config.node.timeout_ms + 2'000;
+  directory_options directory;
+  directory.passivate_after_ms = config.actors.passivate_after_s * 1000;
+  cluster_options cluster;
+  cluster.node_timeout_ms = config.node.timeout_ms;
+  cluster.heartbeat_ms = static_cast<std::uint32_t>(config.node.heartbeat_ms);
+  cluster.lease_ms = static_cast<std::uint32_t>(config.node.lease_ms);
+  others_->scheduler = system_->spawn<scheduler_actor>(std::ref(board_), others_, limits,
+                                                       static_cast<std::uint32_t>(database_->epoch()));
+  others_->directory = system_->spawn<directory_actor>(std::ref(board_), std::ref(*database_),
+                                                       factory_of(*database_, board_, others_, jobs), directory);
+  if (link_) {
+    others_->cluster = system_->spawn<cluster_actor>(std::ref(board_), others_, std::ref(*link_), std::ref(nodes_),
+                                                     std::ref(offered_), cluster);
+    cluster_.set_value(others_->cluster);
+  }
+}
+
+std::size_t head_core::resume_jobs() {
+  std::size_t count = 0;
+  database_->scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view) {
+    caf::anon_send(others_->directory, routed(resume_job{std::string{job}}));
+    ++count;
+    return true;
+  });
+  if (count > 0)
+    log::info("{} jobs had not ended and go on", count);
+  return count;
+}
+
+head_core::~head_core() {
+  if (!system_)
+    return;
+  link_.reset(); // nothing more comes in
+  // Everyone is on the board; those that came while we looked are found by looking again.
+  for (int round = 0; round < 3; ++round)
+    for (const auto& entry : board_.list("", "", 10'000'000))
+      if (auto who = caf::actor_cast<caf::strong_actor_ptr>(entry->address))
+        caf::anon_send_exit(caf::actor_cast<caf::actor>(who), caf::exit_reason::user_shutdown);
+  others_->directory = nullptr;
+  others_->scheduler = nullptr;
+  others_->cluster = nullptr;
+  system_->await_all_actors_done();
+  database_.reset(); // what the journal still has to say, it says while there is a system to say it in
+  system_.reset();
+}
+
+} // namespace troupe::app

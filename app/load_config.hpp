@@ -1,0 +1,13 @@
+#pragma once
+
+#include "app/options.hpp"
+#include "common/configuration.hpp"
+
+#include <optional>
+
+namespace troupe::app {
+
+/// Command line, environment and file to types. Prints what is wrong, and is empty then.
+std::optional<configuration> load_config(const serve_options& options);
+
+} // namespace troupe::app

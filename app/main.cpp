@@ -1,0 +1,95 @@
+// The one binary: reads the command line and hands over. Each subcommand has a file of its own.
+
+#include "app/bench.hpp"
+#include "app/options.hpp"
+#include "common/exit_codes.hpp"
+#include "gpu/engines/speech/speech_engine.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+
+namespace {
+
+using namespace troupe::app;
+
+void add_config(CLI::App& to, serve_options& options) {
+  to.add_option("--config", options.config, "cluster.conf (TOML)")->check(CLI::ExistingFile);
+  to.add_option_function<std::string>(
+      "--data", [&options](const std::string& v) { options.overrides["data.directory"] = v; }, "data directory");
+  to.add_option_function<std::vector<std::string>>(
+      "--set",
+      [&options](const std::vector<std::string>& all) {
+        for (const auto& one : all) {
+          auto at = one.find('=');
+          if (at == std::string::npos)
+            throw CLI::ValidationError("--set", "must be key=value, as in --set http.threads=4");
+          options.overrides[one.substr(0, at)] = one.substr(at + 1);
+        }
+      },
+      "any key of cluster.conf: key=value");
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  troupe::engines::speak_if_asked(argc, argv);
+  CLI::App cli{"Troupe: a self-hosted studio for AI media"};
+  cli.require_subcommand(1);
+  cli.set_version_flag("--version", std::string{"troupe "} + TROUPE_VERSION);
+  int status = troupe::exit_ok;
+
+  serve_options serving;
+  std::error_code unknown;
+  serving.program = std::filesystem::read_symlink("/proc/self/exe", unknown).string();
+  auto* serve_command = cli.add_subcommand("serve", "Run the head: HTTP API, actors, store");
+  add_config(*serve_command, serving);
+  serve_command->add_option_function<std::string>(
+      "--listen", [&](const std::string& v) { serving.overrides["http.listen"] = v; }, "address:port");
+  serve_command->callback([&] { status = serve(serving); });
+
+  node_options node;
+  auto* node_command = cli.add_subcommand("node", "Run a machine's agent: probes devices, runs engines");
+  node_command->add_option("--head", node.heads, "the head's endpoint, e.g. tcp://10.0.0.1:7707")->required();
+  node_command->add_option("--head-key", node.head_key, "the head's public CURVE key (Z85)")->required();
+  node_command->add_option("--key", node.key_file, "file with this node's key pair")->required();
+  node_command->add_option("--folder", node.folder, "cache and work folder")->required();
+  node_command->add_option("--name", node.name, "the name the head knows it by");
+  node_command->add_option("--slots", node.slots, "stages at a time on the CPU; 0: as many as hardware threads");
+  node_command->add_option("--cache-mib", node.cache_mib, "artifact cache, MiB");
+  node_command->add_option("--log-level", node.log_level, "trace, debug, info, warn, error, off");
+  node_command->add_option("--exit-when-orphaned-ms", node.exit_when_orphaned_ms,
+                           "end when no head was heard for so long; 0: never");
+  node_command->add_flag("--wait-for-folder", node.wait_for_folder, "wait while another node works in the folder");
+  node_command->callback([&] { status = run_node(node); });
+
+  auto* admin_command = cli.add_subcommand("admin", "The operator's commands")->require_subcommand(1);
+  admin_create_options creating;
+  auto* create_command =
+      admin_command->add_subcommand("create", "Create an admin, offline; the password comes on standard input");
+  add_config(*create_command, creating.where);
+  create_command->add_option("--username", creating.username, "its user name")->required();
+  bool from_stdin = false;
+  create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");
+  create_command->callback([&] { status = create_admin(creating); });
+
+  bench_flows_options bench;
+  auto* bench_command = cli.add_subcommand("bench", "Load, in the box")->require_subcommand(1);
+  auto* flows_command =
+      bench_command->add_subcommand("flows", "Four-stage jobs of the null engine through the whole system");
+  bench.program = serving.program;
+  flows_command->add_option("--jobs", bench.jobs, "how many jobs")->check(CLI::Range(1, 10'000'000));
+  flows_command->add_option("--clients", bench.clients, "how many submit at a time")->check(CLI::Range(1, 1000));
+  flows_command->add_option("--unloaded", bench.unloaded, "how many one after the other first, for latency")
+      ->check(CLI::Range(0, 1'000'000));
+  flows_command->add_option("--data", bench.data,
+                            "data directory to use and leave behind; default: a new one, removed");
+  flows_command->callback([&] { status = bench_flows(bench); });
+
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return cli.exit(e) == 0 ? troupe::exit_ok : troupe::exit_usage;
+  }
+  return status;
+}

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace troupe::app {
+
+/// `troupe serve` and what else reads cluster.conf.
+struct serve_options {
+  std::string config;                           // path; empty: defaults and environment only
+  std::map<std::string, std::string> overrides; // "http.listen" → "127.0.0.1:8080": the command line wins
+  std::string program;                          // path of this binary, for the local node
+};
+int serve(const serve_options& options);
+
+/// `troupe node`.
+struct node_options {
+  std::vector<std::string> heads; // endpoints
+  std::string head_key;           // Z85
+  std::string key_file;           // the node's own pair
+  std::string folder, name = "local";
+  std::string log_level = "info";
+  unsigned slots = 0;
+  unsigned cache_mib = 4096;
+  unsigned exit_when_orphaned_ms = 0;
+  bool wait_for_folder = false; // while another node works in the folder, wait for its end, or for the parent's
+};
+int run_node(const node_options& options);
+
+/// `troupe admin create`: reads the password from standard input, on a data directory that no head has open.
+struct admin_create_options {
+  serve_options where;
+  std::string username;
+};
+int create_admin(const admin_create_options& options);
+
+} // namespace troupe::app

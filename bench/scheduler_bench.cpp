@@ -1,0 +1,137 @@
+// Decisions a second of the scheduler's core, on one core of the machine: a stage ends, another starts, a new one is
+// queued. Usage: scheduler_bench [waiting …], by default 1000 100000 1000000.
+
+#include "actors/scheduler/scheduler_core.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <unistd.h>
+
+namespace {
+
+using namespace troupe;
+using namespace troupe::scheduling;
+using steady = std::chrono::steady_clock;
+
+constexpr std::uint32_t accounts = 10'000, models = 50, devices = 10'000;
+constexpr int decisions = 300'000;
+
+double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
+
+std::size_t resident_bytes() {
+  std::size_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+class bench {
+public:
+  bench() : core_(unbounded(), 1) {}
+
+  void run(std::size_t waiting) {
+    for (std::uint32_t i = 0; i < devices; ++i)
+      tell(device_up{{"n" + std::to_string(i / 8) + "/cuda" + std::to_string(i % 8)},
+                     {"n" + std::to_string(i / 8)},
+                     "cuda",
+                     {"comfy.image", "comfy.video", "vllm.chat"},
+                     1,
+                     24'576});
+    for (std::uint32_t i = 0; i < devices; ++i) // all busy first: what is timed is the queue
+      queue_one();
+    auto before = resident_bytes();
+    auto start = steady::now();
+    for (std::size_t i = 0; i < waiting; ++i)
+      queue_one();
+    auto queueing = seconds_since(start);
+    auto bytes = static_cast<double>(resident_bytes() - before) / static_cast<double>(waiting);
+    for (std::uint32_t i = 0; i < devices; ++i) // every account has been served, models are warm
+      end_one();
+    decide(waiting, queueing, bytes);
+  }
+
+private:
+  static limits unbounded() {
+    limits out;
+    out.queue_max = 10'000'000;
+    out.queue_per_account = 10'000'000;
+    return out;
+  }
+
+  void decide(std::size_t waiting, double queueing, double bytes) {
+    std::vector<float> each;
+    each.reserve(decisions);
+    double deciding = 0;
+    for (int i = 0; i < decisions; ++i) {
+      queue_one();
+      auto ended = pick();
+      auto start = steady::now();
+      tell(ended);
+      auto took = seconds_since(start);
+      deciding += took;
+      each.push_back(static_cast<float>(took * 1e6));
+      now_ += 1;
+    }
+    std::sort(each.begin(), each.end());
+    std::printf("%9zu waiting: %8.0f decisions/s  %5.2f us mean  %5.2f us p50  %6.2f us p99  %7.1f us max  "
+                "%5.2f us to queue  %4.0f bytes/stage\n",
+                waiting, decisions / deciding, deciding / decisions * 1e6, static_cast<double>(each[each.size() / 2]),
+                static_cast<double>(each[each.size() * 99 / 100]), static_cast<double>(each.back()),
+                queueing / static_cast<double>(waiting) * 1e6, bytes);
+  }
+
+  void queue_one() {
+    stage_request r;
+    char job[27];
+    std::snprintf(job, sizeof job, "01j%023u", next_++);
+    r.ref = {{job}, 0};
+    auto a = static_cast<std::uint32_t>(random_() % accounts);
+    r.account = {"01haccount0000000000" + std::to_string(100'000 + a)};
+    r.weight = a % 10 == 0 ? 4 : 1;
+    auto model = static_cast<std::uint32_t>(random_() % models);
+    r.kind = model % 3 == 0 ? "comfy.image" : model % 3 == 1 ? "comfy.video" : "vllm.chat";
+    r.model = "model-" + std::to_string(model);
+    r.vram_mib = 2'048 * (1 + model % 8);
+    r.estimate_ms = 10'000;
+    tell(stage_queued{std::move(r)});
+  }
+
+  stage_ended pick() {
+    auto at = random_() % running_.size();
+    std::swap(running_[at], running_.back());
+    auto s = running_.back();
+    running_.pop_back();
+    return {s.ref, s.attempt, s.device, outcome::ok, 5'000 + static_cast<std::uint32_t>(random_() % 10'000)};
+  }
+  void end_one() { tell(pick()); }
+
+  void tell(const event& happened) {
+    out_.clear();
+    core_.apply(happened, now_, out_);
+    for (auto& c : out_)
+      if (auto* s = std::get_if<start>(&c))
+        running_.push_back(std::move(*s));
+  }
+
+  scheduler_core core_;
+  std::mt19937 random_{1};
+  std::uint32_t next_ = 0;
+  timestamp now_ = 1'000'000;
+  std::vector<start> running_;
+  std::vector<command> out_;
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::size_t> sizes;
+  for (int i = 1; i < argc; ++i)
+    sizes.push_back(std::strtoul(argv[i], nullptr, 10));
+  if (sizes.empty())
+    sizes = {1'000, 100'000, 1'000'000};
+  for (auto waiting : sizes)
+    bench{}.run(std::max<std::size_t>(waiting, 1));
+}

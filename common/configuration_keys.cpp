@@ -1,0 +1,123 @@
+#include "common/configuration.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace troupe {
+
+namespace {
+
+constexpr std::int64_t day_ms = 86'400'000;
+
+std::string wrong_address(const std::string& text) {
+  auto colon = text.rfind(':');
+  unsigned port = 0;
+  if (colon == std::string::npos || colon == 0)
+    return "must be ADDRESS:PORT, e.g. 127.0.0.1:8080";
+  auto [end, error] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+  if (error != std::errc{} || end != text.data() + text.size() || port > 65'535)
+    return "must end in a port, 0 to 65535";
+  return "";
+}
+
+std::string wrong_endpoint(const std::string& text) {
+  if (!text.starts_with("tcp://"))
+    return "must be tcp://ADDRESS:PORT, e.g. tcp://0.0.0.0:7707";
+  return wrong_address(text.substr(6));
+}
+
+std::string wrong_network(const std::string& text) {
+  auto good = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) || c == '.' || c == ':' || c == '/'; };
+  return !text.empty() && std::all_of(text.begin(), text.end(), good)
+             ? ""
+             : "must be an address or a network, e.g. 10.0.0.0/8";
+}
+
+std::string wrong_directory(const std::string& text) { return text.empty() ? "must not be empty" : ""; }
+
+} // namespace
+
+#define SLOT(member) [](configuration& c) -> configuration_slot { return &c.member; }
+
+const std::vector<configuration_key>& configuration_keys() {
+  static const std::vector<configuration_key> keys = {
+      {"http.listen",
+       "Where the HTTP API listens. Port 0 takes a free one.",
+       SLOT(http.listen),
+       0,
+       0,
+       {},
+       wrong_address},
+      {"http.threads", "Threads for connections; 0: one for each core, at most 8.", SLOT(http.threads), 0, 256},
+      {"http.connections_max", "Open connections at most; further ones are closed.", SLOT(http.connections_max), 1,
+       1'000'000},
+      {"http.header_timeout_ms", "Milliseconds a client has for a request's headers.", SLOT(http.header_timeout_ms),
+       100, 600'000},
+      {"http.body_timeout_ms", "Milliseconds a body may make no progress.", SLOT(http.body_timeout_ms), 100, 3'600'000},
+      {"http.idle_timeout_ms", "Milliseconds an idle connection is kept.", SLOT(http.idle_timeout_ms), 100, 3'600'000},
+      {"http.body_max_mib", "The largest upload, in MiB.", SLOT(http.body_max_mib), 1, 65'536},
+      {"http.trusted_proxies",
+       "Addresses and networks of reverse proxies: only their X-Forwarded-For says who a client is.",
+       SLOT(http.trusted_proxies),
+       0,
+       0,
+       {},
+       wrong_network},
+      {"data.directory",
+       "Where everything durable lies: database, artifacts, keys.",
+       SLOT(data.directory),
+       0,
+       0,
+       {},
+       wrong_directory},
+      {"log.level", "How much is logged.", SLOT(log.level), 0, 0, {"trace", "debug", "info", "warn", "error", "off"}},
+      {"cluster.listen",
+       "Where nodes on other machines dial in, e.g. [\"tcp://0.0.0.0:7707\"]; none: only the local node.",
+       SLOT(cluster.listen),
+       0,
+       0,
+       {},
+       wrong_endpoint},
+      {"node.local", "Start a node for this machine together with the head.", SLOT(node.local)},
+      {"node.timeout_ms", "A node silent for so many milliseconds is lost, and its stages run elsewhere.",
+       SLOT(node.timeout_ms), 500, 600'000},
+      {"node.lease_ms", "A node that cannot reach the head for longer, in milliseconds, stops what it runs.",
+       SLOT(node.lease_ms), 1'000, day_ms},
+      {"node.heartbeat_ms", "Milliseconds between heartbeats, both ways.", SLOT(node.heartbeat_ms), 50, 60'000},
+      {"node.slots", "Stages at a time on the CPU; 0: by the number of cores.", SLOT(node.slots), 0, 1'024},
+      {"node.cache_mib", "Artifacts a node keeps to use again, in MiB.", SLOT(node.cache_mib), 64, 16'777'216},
+      {"scheduler.in_flight_per_account", "Stages of one account that run at a time.",
+       SLOT(scheduler.in_flight_per_account), 1, 100'000},
+      {"scheduler.queue_max", "Stages that wait at most; beyond it jobs are refused with Retry-After.",
+       SLOT(scheduler.queue_max), 1, 10'000'000},
+      {"scheduler.queue_per_account", "Stages of one account that wait at most.", SLOT(scheduler.queue_per_account), 1,
+       10'000'000},
+      {"scheduler.quarantine_s", "Seconds a device that keeps failing gets no work; 0: until an operator enables it.",
+       SLOT(scheduler.quarantine_s), 0, 2'592'000},
+      {"engines.stand_ins_allowed",
+       "Let embedded engines stand in for models that need hardware or services that are not there; results say so.",
+       SLOT(engines.stand_ins_allowed)},
+      {"workflows.directory",
+       "Where the workflow definitions (*.json) lie; empty: where the program was built or installed.",
+       SLOT(workflows.directory)},
+      {"limits.signup_per_address_hour", "Signups from one address in an hour; 0: no limit.",
+       SLOT(limits.signup_per_address_hour), 0, 1'000'000'000},
+      {"limits.login_per_address_5min", "Logins from one address in five minutes; 0: no limit.",
+       SLOT(limits.login_per_address_5min), 0, 1'000'000'000},
+      {"limits.spend_per_user_minute", "Requests that spend credits, by user, in a minute; 0: no limit.",
+       SLOT(limits.spend_per_user_minute), 0, 1'000'000'000},
+      {"limits.per_key_minute", "Requests with one API key in a minute; 0: no limit.", SLOT(limits.per_key_minute), 0,
+       1'000'000'000},
+      {"limits.per_address_10min", "Requests from one address in ten minutes; 0: no limit.",
+       SLOT(limits.per_address_10min), 0, 1'000'000'000},
+      {"accounts.session_days", "Days a login lasts.", SLOT(accounts.session_days), 1, 3'650},
+      {"storage.cache_mib", "Memory for the database's block cache, in MiB.", SLOT(storage.cache_mib), 8, 1'048'576},
+      {"actors.passivate_after_s", "Seconds after which an idle account, ledger or job leaves memory.",
+       SLOT(actors.passivate_after_s), 1, 86'400},
+  };
+  return keys;
+}
+
+#undef SLOT
+
+} // namespace troupe

@@ -1,0 +1,93 @@
+#include "gpu/engines/speech/child.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace troupe::engines {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr int tick_ms = 50;
+
+result<void> listen(int in, const std::function<void(std::string_view)>& received, const std::function<bool()>& stop,
+                    const child_limits& bounds) {
+  const auto deadline = clock::now() + bounds.time;
+  std::array<char, 65536> buffer{};
+  std::size_t total = 0;
+  while (true) {
+    if (stop())
+      return fail("cancelled", "broken off");
+    if (clock::now() > deadline)
+      return fail("timeout", "it took longer than it may");
+    pollfd waiting{in, POLLIN, 0};
+    if (poll(&waiting, 1, tick_ms) <= 0)
+      continue;
+    const auto got = read(in, buffer.data(), buffer.size());
+    if (got == 0)
+      return {};
+    if (got < 0)
+      continue; // interrupted
+    total += static_cast<std::size_t>(got);
+    if (total > bounds.bytes_max)
+      return fail("too_large", "it made more than it may");
+    received(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+  }
+}
+
+} // namespace
+
+result<void> run_child(const char* name, const std::string& request,
+                       const std::function<void(std::string_view bytes)>& received, const std::function<bool()>& stop,
+                       child_limits bounds) {
+  constexpr std::size_t pipe_holds = 65'536; // so that writing never waits for a child that does not read
+  std::array<int, 2> in{}, out{};
+  if (request.size() > pipe_holds || pipe2(in.data(), O_CLOEXEC) != 0)
+    return fail("child", "no pipe could be made");
+  if (pipe2(out.data(), O_CLOEXEC) != 0) {
+    close(in[0]);
+    close(in[1]);
+    return fail("child", "no pipe could be made");
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the node's sockets and locks are not its own
+  std::string word(name);
+  std::array<char*, 2> argv{word.data(), nullptr};
+  pid_t child = -1;
+  const bool started = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ) == 0;
+  posix_spawn_file_actions_destroy(&actions);
+  close(in[0]);
+  close(out[1]);
+  const bool asked = started && write(in[1], request.data(), request.size()) == static_cast<ssize_t>(request.size());
+  close(in[1]);
+  if (!started) {
+    close(out[0]);
+    return fail("child", "no process could be made");
+  }
+  auto heard = asked ? listen(out[0], received, stop, bounds) : result<void>(fail("child", "it could not be asked"));
+  close(out[0]);
+  if (!heard)
+    kill(child, SIGKILL);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    ;
+  if (!heard)
+    return heard;
+  if (WIFSIGNALED(status))
+    return fail("crashed", "it broke down");
+  if (WEXITSTATUS(status) != 0)
+    return fail("child", "it failed");
+  return {};
+}
+
+} // namespace troupe::engines

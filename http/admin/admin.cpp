@@ -1,0 +1,175 @@
+#include "http/admin/admin.hpp"
+
+#include "common/log.hpp"
+#include "http/bridge/submission.hpp"
+#include "http/bridge/views.hpp"
+
+namespace troupe::http::admin {
+
+namespace {
+
+asio::awaitable<reply> list_actors(const head& h, actors_query query) {
+  json rows = json::array();
+  auto found = h.board.list(query.kind, query.after, static_cast<std::size_t>(query.limit));
+  for (const auto& entry : found)
+    rows.push_back(entry->to_json());
+  json answer = {{"counts", h.board.counts()}, {"actors", std::move(rows)}};
+  if (found.size() == static_cast<std::size_t>(query.limit))
+    answer["next_after"] = found.back()->kind + "/" + found.back()->id;
+  co_return reply::of(std::move(answer));
+}
+
+asio::awaitable<reply> actor_tree(const head& h) {
+  constexpr std::size_t shown_max = 1000; // of a million idle accounts nobody wants a picture
+  std::map<std::string, json> children;
+  for (const auto& entry : h.board.list("", "", shown_max))
+    children[entry->parent].push_back({{"kind", entry->kind}, {"id", entry->id}});
+  std::function<json(json)> grown = [&](json node) {
+    auto key = node["kind"].get<std::string>() + "/" + node["id"].get<std::string>();
+    json below = json::array();
+    if (auto found = children.find(key); found != children.end())
+      for (const auto& child : found->second)
+        below.push_back(grown(child));
+    node["children"] = std::move(below);
+    return node;
+  };
+  json roots = json::array();
+  for (const auto& root : children[""])
+    roots.push_back(grown(root));
+  json answer = {{"counts", h.board.counts()}, {"tree", std::move(roots)}};
+  co_return reply::of(std::move(answer));
+}
+
+/// Events hold hashes of passwords, keys and sessions: people see that they are there, not what they are.
+json without_secrets(json event) {
+  for (const auto* field : {"password_hash", "hash"})
+    if (event.contains(field))
+      event[field] = "(hidden)";
+  return event;
+}
+
+asio::awaitable<reply> one_actor(const head& h, const request& r, actor_query query) {
+  auto entry = h.board.find(r.param("kind"), r.param("id"));
+  auto key = r.param("kind") + "/" + r.param("id");
+  json answer = {{"kind", r.param("kind")}, {"id", r.param("id")}, {"active", entry != nullptr}};
+  if (entry) {
+    answer["counters"] = entry->to_json();
+    auto strong = caf::actor_cast<caf::strong_actor_ptr>(entry->address);
+    if (strong) {
+      auto state = co_await h.actors.inspect(caf::actor_cast<caf::actor>(strong));
+      answer["state"] = state ? std::move(state->value) : json("it does not answer: " + to_string(state.error()));
+    }
+  }
+  json rows = json::array();
+  if (query.events > 0) {
+    auto from = query.before > 1 ? static_cast<std::uint64_t>(query.before - 1) : 0;
+    auto events = h.database.journal().events(key, from, static_cast<std::size_t>(query.events), true);
+    if (!events)
+      co_return unavailable("Its events cannot be read: " + events.error().message);
+    for (const auto& [seq, bytes] : *events) {
+      auto event = unpack(bytes);
+      rows.push_back({{"seq", seq}, {"event", event ? without_secrets(std::move(*event)) : json("cannot be read")}});
+    }
+  }
+  if (!entry && rows.empty())
+    co_return not_found();
+  answer["events"] = std::move(rows);
+  co_return reply::of(std::move(answer));
+}
+
+template <class Message>
+asio::awaitable<reply> from_cluster(const head& h, Message message) {
+  auto answer = co_await h.actors.ask_cluster(std::move(message));
+  if (!answer)
+    co_return problem_of(answer.error());
+  co_return reply::of(std::move(answer->value));
+}
+
+asio::awaitable<reply> change_account_of(const head& h, const request& r, account_body body) {
+  auto account = find_account(h.database, r.param("username"));
+  if (!account)
+    co_return not_found("No account has that user name");
+  change_account change;
+  change.account = *account;
+  change.by = r.who->username;
+  change.tier = body.tier.value_or("");
+  change.role = body.role.value_or("");
+  change.reason = body.reason.value_or("");
+  change.disabled = body.disabled ? (*body.disabled ? "yes" : "no") : "";
+  change.at = now_ms();
+  auto changed = co_await h.actors.ask(std::move(change));
+  if (!changed)
+    co_return problem_of(changed.error());
+  book money;
+  money.account = *account;
+  money.at = now_ms();
+  money.movements.push_back(allowance_of(h, changed->tier, money.at));
+  if (body.grant_credits) {
+    movement grant;
+    grant.kind = "grant";
+    grant.amount = credits(*body.grant_credits);
+    grant.note = "granted by " + r.who->username + (body.reason ? ": " + *body.reason : std::string{});
+    money.movements.push_back(std::move(grant));
+  }
+  auto wallet = co_await h.actors.ask(std::move(money));
+  if (!wallet)
+    co_return problem_of(wallet.error());
+  log::info("account {} was changed by {}: tier {}, role {}", changed->username, r.who->username, changed->tier,
+            changed->role);
+  json answer = {{"username", changed->username},
+                 {"tier", changed->tier},
+                 {"role", changed->role},
+                 {"disabled", changed->disabled},
+                 {"credit_balance", whole_credits(wallet->balance)}};
+  co_return reply::of(std::move(answer));
+}
+
+} // namespace
+
+std::vector<endpoint> endpoints(const head& h) {
+  std::vector<endpoint> out;
+  out.push_back(declare<nothing, actors_query>(
+      {.path = "/api/admin/actors",
+       .operation = "admin_actors",
+       .summary = "Live actors with their counters",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request&, nothing, actors_query query) { return list_actors(h, std::move(query)); }));
+  out.push_back(declare({.path = "/api/admin/actors/tree",
+                         .operation = "admin_actor_tree",
+                         .summary = "Live actors, each under its parent",
+                         .tags = {"Admin"},
+                         .needs = access::admin},
+                        [&h](const request&, nothing, nothing) { return actor_tree(h); }));
+  // An actor's id may hold a slash: a device is node/device.
+  out.push_back(declare<nothing, actor_query>(
+      {.path = "/api/admin/actors/{kind}/{id*}",
+       .operation = "admin_actor",
+       .summary = "One actor: state, counters and last events",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request& r, nothing, actor_query query) { return one_actor(h, r, query); }));
+  out.push_back(declare({.path = "/api/admin/nodes",
+                         .operation = "admin_nodes",
+                         .summary = "Nodes with their engines, and why one is unavailable",
+                         .tags = {"Admin"},
+                         .needs = access::admin},
+                        [&h](const request&, nothing, nothing) { return from_cluster(h, list_nodes{"admin"}); }));
+  out.push_back(declare({.path = "/api/admin/devices",
+                         .operation = "admin_devices",
+                         .summary = "Devices with what they can run",
+                         .tags = {"Admin"},
+                         .needs = access::admin},
+                        [&h](const request&, nothing, nothing) { return from_cluster(h, list_devices{"admin"}); }));
+  out.push_back(declare<account_body>(
+      {.method = verb::put,
+       .path = "/api/admin/accounts/{username}",
+       .operation = "admin_account_change",
+       .summary = "Set an account's tier, role or state; grant credits",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request& r, account_body body, nothing) { return change_account_of(h, r, std::move(body)); }));
+  return out;
+}
+
+} // namespace troupe::http::admin

@@ -1,0 +1,155 @@
+#include "http/application.hpp"
+
+#include "common/log.hpp"
+
+#include <chrono>
+
+namespace troupe::http {
+
+namespace {
+
+constexpr std::size_t idempotency_key_max = 255;
+
+void add_limit_headers(reply& out, const rate_verdict& v) {
+  out.headers.emplace_back("x-ratelimit-limit", std::to_string(v.limit));
+  out.headers.emplace_back("x-ratelimit-remaining", std::to_string(v.remaining));
+  out.headers.emplace_back("x-ratelimit-reset", std::to_string(v.reset_s));
+}
+
+reply too_many(const rate_verdict& v) {
+  reply out{problem{429, "rate_limited", "Rate limit exceeded", {{"retry_after", v.reset_s}}, {}}};
+  out.headers.emplace_back("retry-after", std::to_string(v.reset_s));
+  add_limit_headers(out, v);
+  return out;
+}
+
+reply not_allowed(std::string allow) {
+  reply out{problem{405, "method_not_allowed", "Method not allowed", json::object(), {}}};
+  out.headers.emplace_back("allow", std::move(allow));
+  return out;
+}
+
+// An OPTIONS request: what the path allows, and for a browser's preflight what it may send.
+reply options_reply(const std::string& allow) {
+  auto out = reply::empty(204);
+  out.headers = {
+      {"allow", allow},
+      {"access-control-allow-methods", allow},
+      {"access-control-allow-headers", "authorization, content-type, idempotency-key, last-event-id, x-request-id"},
+      {"access-control-max-age", "600"}};
+  return out;
+}
+
+problem problem_of_identity(const failure& why) {
+  if (why.code == "forbidden" || why.code == "api_disabled")
+    return {403, why.code, why.message, json::object(), {}};
+  if (why.code == "unavailable")
+    return unavailable("The service is not available right now, try again");
+  log::error("http: a request could not be authenticated: {}: {}", why.code, why.message);
+  return {500, "internal", "Internal server error", json::object(), {}};
+}
+
+int status_of(const reply& r) {
+  auto* why = std::get_if<problem>(&r.body);
+  return why ? why->status : r.status;
+}
+
+} // namespace
+
+application::application(std::vector<endpoint> all, authenticator& who, application_options options)
+  : endpoints_(std::move(all)), authenticator_(who), options_(std::move(options)), limiter_(options_.limits) {}
+
+result<std::unique_ptr<application>> application::make(std::vector<endpoint> all, authenticator& who,
+                                                       application_options options) {
+  std::unique_ptr<application> out{new application(std::move(all), who, std::move(options))};
+  auto made = router::make(out->endpoints_);
+  if (!made)
+    return made.error();
+  out->router_.emplace(std::move(*made));
+  return out;
+}
+
+asio::awaitable<reply> application::answer(request r) {
+  auto began = std::chrono::steady_clock::now();
+  std::string operation = "none";
+  bool foreign = options_.cross_origin && !r.header("origin").empty();
+  reply out;
+  try {
+    out = co_await route(r, operation);
+  } catch (const std::exception& e) {
+    log::error("http: {} of request {} ended with an exception: {}", operation, r.request_id, e.what());
+    out = reply{problem{500, "internal", "Internal server error", json::object(), {}}};
+  }
+  if (foreign) {
+    out.headers.emplace_back("access-control-allow-origin", "*");
+    out.headers.emplace_back("access-control-expose-headers",
+                             "x-request-id, retry-after, x-ratelimit-limit, "
+                             "x-ratelimit-remaining, x-ratelimit-reset, x-credits-used, x-model-used");
+  }
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  counts_.count(operation, status_of(out), took.count());
+  co_return out;
+}
+
+asio::awaitable<reply> application::route(request& r, std::string& operation) {
+  auto by_address = limiter_.count_address(r.remote_address, now_ms());
+  if (!by_address.allowed)
+    co_return too_many(by_address);
+  auto where = router_->find(r.method, r.raw_path, r.family);
+  if (std::holds_alternative<router::malformed>(where))
+    co_return reply{invalid("The path is not valid")};
+  if (std::holds_alternative<router::unknown>(where))
+    co_return reply{not_found()};
+  if (auto* other = std::get_if<router::other_methods>(&where))
+    co_return r.method == verb::options ? options_reply(other->allow) : not_allowed(other->allow);
+  auto& found = std::get<router::found>(where);
+  operation = found.which->operation;
+  r.path_params = std::move(found.params);
+  co_return co_await serve(r, *found.which);
+}
+
+asio::awaitable<reply> application::serve(request& r, const endpoint& e) {
+  if (!origin_allowed(r, options_.own_origins))
+    co_return reply{forbidden("A request with a session cookie needs a same-origin Origin header")};
+  auto refused = co_await identify(r, e);
+  if (refused) {
+    reply out{std::move(*refused)};
+    if (out.status == 401)
+      out.headers.emplace_back("www-authenticate", "Bearer");
+    co_return out;
+  }
+  if (auto key = r.header("idempotency-key"); e.idempotency_key && key.size() > idempotency_key_max)
+    co_return reply{invalid("Idempotency-Key must be at most 255 characters long", "Idempotency-Key")};
+  rate_verdict verdict;
+  if (e.rate == rate_class::login || e.rate == rate_class::signup)
+    verdict = limiter_.count(e.rate, r.remote_address, now_ms());
+  else if (e.rate == rate_class::spend)
+    verdict = limiter_.count(e.rate, r.who ? r.who->account : r.remote_address, now_ms());
+  if (verdict.allowed && e.family != family::studio && r.who && !r.who->key.empty())
+    verdict = limiter_.count_key(r.who->key, r.who->per_minute, now_ms());
+  if (!verdict.allowed)
+    co_return too_many(verdict);
+  auto out = co_await e.serve(r);
+  if (verdict.limit > 0)
+    add_limit_headers(out, verdict);
+  co_return out;
+}
+
+// Finds out who asks, and whether they may. A public endpoint is also told who asks, if it can be known.
+asio::awaitable<std::optional<problem>> application::identify(request& r, const endpoint& e) {
+  auto presented = credentials_of(r);
+  if (presented.any() && !presented.malformed) {
+    auto who = co_await authenticator_.authenticate(r);
+    if (who)
+      r.who = std::move(*who);
+    else if (e.needs != access::anyone)
+      co_return problem_of_identity(who.error());
+  }
+  if (e.needs != access::anyone && !r.who)
+    co_return unauthorized();
+  if (e.needs == access::admin && !r.who->admin)
+    co_return forbidden();
+  co_return std::nullopt;
+}
+
+} // namespace troupe::http

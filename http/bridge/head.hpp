@@ -1,0 +1,37 @@
+#pragma once
+
+// What the handlers work with. Made by app/, lives as long as the server.
+
+#include "actors/base/board.hpp"
+#include "actors/cluster/capabilities.hpp"
+#include "common/catalog/tiers.hpp"
+#include "http/bridge/feed_hub.hpp"
+#include "http/bridge/gateway.hpp"
+#include "http/bridge/passwords.hpp"
+#include "http/bridge/secrets.hpp"
+#include "storage/blobs.hpp"
+#include "storage/database.hpp"
+#include "workflows/definition_store.hpp"
+
+#include <filesystem>
+
+namespace troupe::http {
+
+struct head {
+  gateway& actors;
+  storage::database& database;
+  storage::blob_store& blobs;
+  workflow::definition_store& workflows;
+  std::filesystem::path workflow_folder;
+  capabilities& offered;
+  actor_board& board;
+  feed_hub& feeds;
+  passwords& hashing;
+  const secrets& keys;
+  catalog::tier_table tiers;
+  bool stand_ins_allowed = true;
+  bool secure_cookies = false;
+  std::int64_t session_ms = 30ll * 24 * 3600 * 1000;
+};
+
+} // namespace troupe::http

@@ -1,0 +1,80 @@
+#include "http/rate_limit.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/ip/address.hpp>
+
+namespace troupe::http {
+
+namespace {
+
+constexpr std::int64_t minute_ms = 60'000;
+
+} // namespace
+
+rate_verdict rate_limiter::count(rate_class c, std::string_view subject, timestamp now) {
+  switch (c) {
+    case rate_class::spend: return count('s', subject, limits_.spend_per_user_minute, minute_ms, now);
+    case rate_class::login: return count('l', subject, limits_.login_per_address_5min, 5 * minute_ms, now);
+    case rate_class::signup: return count('u', subject, limits_.signup_per_address_hour, 60 * minute_ms, now);
+    case rate_class::none:
+    case rate_class::read: break;
+  }
+  return {};
+}
+
+rate_verdict rate_limiter::count_key(std::string_view key, std::optional<std::int64_t> own, timestamp now) {
+  return count('k', key, own.value_or(limits_.per_key_minute), minute_ms, now);
+}
+
+rate_verdict rate_limiter::count_address(std::string_view address, timestamp now) {
+  boost::system::error_code ec;
+  auto parsed = asio::ip::make_address(std::string{address}, ec);
+  if (!ec && parsed.is_v6() && !parsed.to_v6().is_v4_mapped()) {
+    auto bytes = parsed.to_v6().to_bytes(); // whoever has one address of a /64 has them all
+    return count('a', {reinterpret_cast<const char*>(bytes.data()), 8}, limits_.per_address_10min, 10 * minute_ms, now);
+  }
+  return count('a', address, limits_.per_address_10min, 10 * minute_ms, now);
+}
+
+std::size_t rate_limiter::counters() const {
+  std::lock_guard lock{mutex_};
+  return windows_.size();
+}
+
+rate_verdict rate_limiter::count(char kind, std::string_view subject, std::int64_t limit, std::int64_t window_ms,
+                                 timestamp now) {
+  if (limit <= 0)
+    return {};
+  std::lock_guard lock{mutex_};
+  std::string who = kind + std::string{subject};
+  auto found = by_who_.find(who);
+  if (found != by_who_.end() && found->second->ends <= now) {
+    windows_.erase(found->second);
+    by_who_.erase(found);
+    found = by_who_.end();
+  }
+  if (found == by_who_.end()) {
+    // Two a time: those that are over go faster than new ones come. When all still run, the oldest makes room.
+    for (int i = 0; i < 2 && !windows_.empty(); ++i) {
+      bool full = windows_.size() >= limits_.counters_max;
+      if (!full && windows_.front().ends > now)
+        break;
+      by_who_.erase(windows_.front().who);
+      windows_.pop_front();
+    }
+    windows_.push_back({who, now + window_ms, 0});
+    found = by_who_.emplace(std::move(who), std::prev(windows_.end())).first;
+  }
+  auto& w = *found->second;
+  rate_verdict out;
+  out.limit = limit;
+  out.allowed = w.seen < limit;
+  if (out.allowed)
+    ++w.seen;
+  out.remaining = limit - w.seen;
+  out.reset_s = std::max<std::int64_t>(1, (w.ends - now + 999) / 1000);
+  return out;
+}
+
+} // namespace troupe::http

@@ -1,0 +1,269 @@
+#include "http/workflows/jobs.hpp"
+
+#include "http/bridge/submission.hpp"
+#include "http/bridge/views.hpp"
+
+#include <charconv>
+
+namespace troupe::http::workflows {
+
+namespace {
+
+constexpr std::size_t events_at_once = 64;
+constexpr auto look_again = std::chrono::seconds(30); // should a bell ever be missed
+
+/// The cursor that a client resumes from: a whole number, or the beginning.
+std::optional<std::uint64_t> cursor_of(const request& r) {
+  auto text = std::string{r.header("last-event-id")};
+  if (text.empty())
+    text = r.query_value("last_event_id").value_or("");
+  if (text.empty())
+    return std::nullopt;
+  std::uint64_t out = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(out)
+                                                                  : std::optional<std::uint64_t>(0);
+}
+
+event event_of(std::uint64_t id, const json& entry) {
+  json data = entry.value("data", json::object());
+  data["job_id"] = entry.value("job", std::string{});
+  return event(std::to_string(id), entry.value("event", std::string{"message"}),
+               data.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+/// The account's log from a cursor on, as it grows; only one job's entries when `job` is not empty, and then it ends
+/// with the job's `done`.
+asio::awaitable<void> stream(const head& h, std::string account, std::string job, std::uint64_t cursor,
+                             event_sink& sink) {
+  feed_hub::subscription wakes(h.feeds, account_id{account}, sink.bell());
+  while (sink.open()) {
+    auto entries = h.database.feed(account_id{account}, cursor, events_at_once);
+    std::vector<event> out;
+    bool done = false;
+    for (const auto& [id, bytes] : entries) {
+      cursor = id;
+      auto entry = unpack(bytes);
+      if (!entry || (!job.empty() && entry->value("job", std::string{}) != job))
+        continue;
+      out.push_back(event_of(id, *entry));
+      done = !job.empty() && entry->value("event", std::string{}) == "done";
+    }
+    if (!out.empty()) { // no co_await beside && or ||: g++ 12 mistranslates it
+      bool sent = co_await sink.send(std::move(out));
+      if (!sent)
+        co_return;
+    }
+    if (done && h.database.feed_last(account_id{account}) == cursor)
+      co_return; // told all there is; a job that is made again goes on in a new stream
+    if (entries.empty()) {
+      bool stays = co_await sink.wait(look_again);
+      if (!stays)
+        co_return;
+    }
+  }
+}
+
+} // namespace
+
+asio::awaitable<reply> list(const head& h) {
+  json rows = json::array();
+  for (const auto& definition : h.workflows.all())
+    rows.push_back({{"name", definition->name},
+                    {"version", definition->version},
+                    {"title", definition->title},
+                    {"description", definition->description}});
+  json answer = {{"workflows", std::move(rows)}};
+  co_return reply::of(std::move(answer));
+}
+
+asio::awaitable<reply> describe(const head& h, const request& r) {
+  auto definition = h.workflows.find(r.param("name"));
+  if (!definition)
+    co_return not_found();
+  co_return reply::of(workflow::describe(*definition));
+}
+
+asio::awaitable<reply> run(const head& h, const request& r, run_body body) {
+  auto outcome = co_await submit(h, *r.who, r.param("name"), std::move(body.inputs));
+  if (auto why = std::get_if<problem>(&outcome))
+    co_return *why;
+  const auto& made = std::get<accepted_job>(outcome);
+  json stages = json::array();
+  for (const auto& stage : made.plan->stages)
+    stages.push_back({{"index", stage.index},
+                      {"name", stage.name},
+                      {"kind", stage.kind},
+                      {"depends_on", stage.dependencies},
+                      {"price_credits", static_cast<double>(stage.price) / micro_per_credit}});
+  json answer = {{"job_id", made.receipt.job},
+                 {"workflow", made.plan->workflow},
+                 {"workflow_version", made.plan->version},
+                 {"credits_held", whole_credits(made.receipt.held)},
+                 {"credit_balance", whole_credits(made.receipt.balance)},
+                 {"stages", std::move(stages)},
+                 {"status_url", "/api/jobs/" + made.receipt.job},
+                 {"events_url", "/api/jobs/" + made.receipt.job + "/events"}};
+  co_return reply::of(std::move(answer), 202);
+}
+
+asio::awaitable<reply> reload(const head& h) {
+  auto problems = h.workflows.load(h.workflow_folder);
+  if (problems.empty()) {
+    json answer = {{"success", true}, {"workflows", h.workflows.all().size()}};
+    co_return reply::of(std::move(answer));
+  }
+  json lines = json::array();
+  for (const auto& p : problems)
+    lines.push_back(p.text());
+  problem out = invalid("The definitions have mistakes; the ones from before stay in force");
+  out.context["problems"] = std::move(lines);
+  co_return out;
+}
+
+asio::awaitable<reply> job(const head& h, const request& r) {
+  if (!read_job(h.database, r.who->account, r.param("id")))
+    co_return not_found();
+  describe_job ask;
+  ask.job = r.param("id");
+  auto answer = co_await h.actors.ask(std::move(ask));
+  if (!answer)
+    co_return problem_of(answer.error());
+  auto view = std::move(answer->value);
+  view.erase("account");
+  explain_waiting why;
+  why.job = r.param("id");
+  for (const auto& stage : view["stages"])
+    if (stage["status"] == "ready" || stage["status"] == "backing_off")
+      why.stages.push_back(stage["index"].get<std::uint32_t>());
+  if (!why.stages.empty()) {
+    auto reasons = co_await h.actors.ask_scheduler(std::move(why));
+    if (reasons)
+      for (const auto& [index, reason] : reasons->value.items())
+        view["stages"][std::stoul(index)]["waiting"] = reason;
+  }
+  co_return reply::of(std::move(view));
+}
+
+asio::awaitable<reply> cancel(const head& h, const request& r) {
+  if (!read_job(h.database, r.who->account, r.param("id")))
+    co_return not_found();
+  cancel_job command;
+  command.job = r.param("id");
+  command.at = now_ms();
+  auto done = co_await h.actors.ask(std::move(command));
+  if (!done)
+    co_return problem_of(done.error());
+  co_return reply::of(std::move(done->value));
+}
+
+asio::awaitable<reply> repair(const head& h, blob_guard& guard, const request& r) {
+  auto row = read_job(h.database, r.who->account, r.param("id"));
+  if (!row)
+    co_return not_found();
+  json made_again = json::array();
+  for (const auto& file : row->value("files", json::array())) {
+    auto name = file.value("filename", std::string{});
+    auto entry = read_row(h.database, storage::table::files, storage::key_of(r.who->account, name));
+    if (!entry)
+      continue;
+    auto sha256 = entry->value("sha256", std::string{});
+    auto good = co_await guard.check_again(sha256);
+    if (good)
+      continue;
+    remake_artifact command;
+    command.job = r.param("id");
+    command.sha256 = sha256;
+    command.at = now_ms();
+    auto begun = co_await h.actors.ask(std::move(command));
+    if (begun)
+      made_again.push_back(name);
+    else if (read_refusal(begun.error()).why != refusal::conflict)
+      co_return problem_of(begun.error());
+  }
+  json answer = {{"job_id", r.param("id")}, {"files_made_again", std::move(made_again)}};
+  co_return reply::of(std::move(answer));
+}
+
+asio::awaitable<reply> job_events(const head& h, const request& r) {
+  auto id = r.param("id");
+  auto row = read_job(h.database, r.who->account, id);
+  if (!row)
+    co_return not_found();
+  auto account = r.who->account;
+  auto from = cursor_of(r);
+  auto cursor = from ? *from : row->value("feed_before", std::uint64_t{0});
+  co_return reply::events([&h, account, id, cursor](event_sink& sink) { return stream(h, account, id, cursor, sink); });
+}
+
+asio::awaitable<reply> account_events(const head& h, const request& r) {
+  auto account = r.who->account;
+  auto from = cursor_of(r);
+  // Without a cursor it begins with what comes next: the past is in the jobs.
+  auto cursor = from ? *from : h.database.feed_last(account_id{account});
+  co_return reply::events([&h, account, cursor](event_sink& sink) { return stream(h, account, {}, cursor, sink); });
+}
+
+std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
+  std::vector<endpoint> out;
+  out.push_back(declare({.path = "/api/workflows",
+                         .operation = "workflow_list",
+                         .summary = "The workflows that can be run",
+                         .tags = {"Workflows"},
+                         .needs = access::anyone},
+                        [&h](const request&, nothing, nothing) { return list(h); }));
+  out.push_back(declare({.path = "/api/workflows/{name}",
+                         .operation = "workflow_describe",
+                         .summary = "A workflow: its inputs as JSON Schema, stages and results",
+                         .tags = {"Workflows"},
+                         .needs = access::anyone},
+                        [&h](const request& r, nothing, nothing) { return describe(h, r); }));
+  out.push_back(
+      declare<run_body>({.method = verb::post,
+                         .path = "/api/workflows/{name}/runs",
+                         .operation = "workflow_run",
+                         .summary = "Run a workflow; its whole price is held before it starts",
+                         .tags = {"Workflows"},
+                         .rate = rate_class::spend,
+                         .success = 202},
+                        [&h](const request& r, run_body body, nothing) { return run(h, r, std::move(body)); }));
+  out.push_back(declare({.method = verb::post,
+                         .path = "/api/admin/workflows/reload",
+                         .operation = "workflow_reload",
+                         .summary = "Read the definitions again: all of them or, on any mistake, none",
+                         .tags = {"Admin"},
+                         .needs = access::admin},
+                        [&h](const request&, nothing, nothing) { return reload(h); }));
+  out.push_back(declare({.path = "/api/jobs/{id}",
+                         .operation = "job_describe",
+                         .summary = "A job: stages with device, attempts, timings and charge; artifacts; why it waits",
+                         .tags = {"Jobs"}},
+                        [&h](const request& r, nothing, nothing) { return job(h, r); }));
+  out.push_back(declare({.method = verb::post,
+                         .path = "/api/jobs/{id}/cancel",
+                         .operation = "job_cancel",
+                         .summary = "Stop a job and release what it holds",
+                         .tags = {"Jobs"}},
+                        [&h](const request& r, nothing, nothing) { return cancel(h, r); }));
+  out.push_back(declare({.method = verb::post,
+                         .path = "/api/jobs/{id}/repair",
+                         .operation = "job_repair",
+                         .summary = "Check the job's files; make damaged ones again at no charge",
+                         .tags = {"Jobs"}},
+                        [&h, &guard](const request& r, nothing, nothing) { return repair(h, guard, r); }));
+  out.push_back(declare({.path = "/api/jobs/{id}/events",
+                         .operation = "job_events",
+                         .summary = "The job's events (SSE); Last-Event-ID resumes without a gap or a repeat",
+                         .tags = {"Jobs"},
+                         .produces = "text/event-stream"},
+                        [&h](const request& r, nothing, nothing) { return job_events(h, r); }));
+  out.push_back(declare({.path = "/api/events",
+                         .operation = "account_events",
+                         .summary = "The events of all jobs of the account (SSE)",
+                         .tags = {"Jobs"},
+                         .produces = "text/event-stream"},
+                        [&h](const request& r, nothing, nothing) { return account_events(h, r); }));
+  return out;
+}
+
+} // namespace troupe::http::workflows

@@ -1,0 +1,36 @@
+#pragma once
+
+// Workflows, jobs and their events: what the studio documents do not have.
+
+#include "http/bridge/blob_guard.hpp"
+#include "http/bridge/head.hpp"
+#include "http/endpoint.hpp"
+
+namespace troupe::http::workflows {
+
+struct run_body {
+  json inputs = json::object();
+};
+
+template <class V>
+void describe(V& v, run_body& x) {
+  v.optional("inputs", x.inputs, "the workflow's inputs; GET /api/workflows/{name} has their schema");
+}
+
+/// All of the below, declared. `h` and `guard` must outlive them.
+std::vector<endpoint> endpoints(const head& h, blob_guard& guard);
+
+asio::awaitable<reply> list(const head& h);
+asio::awaitable<reply> describe(const head& h, const request& r);
+asio::awaitable<reply> run(const head& h, const request& r, run_body body);
+/// Reads the definitions' folder again: all of it, or, on any mistake, none of it.
+asio::awaitable<reply> reload(const head& h);
+
+asio::awaitable<reply> job(const head& h, const request& r);
+asio::awaitable<reply> cancel(const head& h, const request& r);
+/// Checks all files of the job, and has the stages run again whose files are damaged or gone.
+asio::awaitable<reply> repair(const head& h, blob_guard& guard, const request& r);
+asio::awaitable<reply> job_events(const head& h, const request& r);
+asio::awaitable<reply> account_events(const head& h, const request& r);
+
+} // namespace troupe::http::workflows

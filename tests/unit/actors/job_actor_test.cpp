@@ -1,0 +1,259 @@
+#include "actors/device/device_messages.hpp"
+#include "actors/job/job_actor.hpp"
+#include "actors/ledger/ledger_actor.hpp"
+#include "tests/support/deterministic_system.hpp"
+#include "tests/support/slow_journal.hpp"
+#include "workflows/expand.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using testing::deterministic_system;
+using testing::slow_journal;
+
+/// What jobs told the scheduler and the cluster.
+struct heard {
+  std::vector<std::uint32_t> queued, withdrawn;
+  std::vector<wire::assign> assigned;
+  std::size_t reattached = 0;
+};
+
+/// Two stages of 5 credits, one after the other; each makes a file.
+json plan_of_two() {
+  auto parsed = workflow::parse_definition(json::parse(R"({
+    "name": "two", "version": 1, "title": "Two", "description": "Two.", "inputs": {},
+    "stages": [
+      {"id": "a", "kind": "null.work", "params": {"bytes": 1}, "price": {"rule": "flat", "credits": 5},
+       "retry": {"attempts": 2, "backoff_ms": 0}},
+      {"id": "b", "kind": "null.work", "params": {"bytes": 1}, "inputs": {"after": "a.data"},
+       "price": {"rule": "flat", "credits": 5}}],
+    "result": {"data": {"from": "b.data", "filename": "bench_{job}.bin"}}})"),
+                                           "two.json");
+  EXPECT_TRUE(parsed.definition) << (parsed.problems.empty() ? "" : parsed.problems[0].text());
+  auto inputs = workflow::validate_inputs(*parsed.definition, json::object());
+  return workflow::to_json(*workflow::expand(*parsed.definition, *inputs, {}));
+}
+
+struct JobActor : ::testing::Test {
+  slow_journal disk;
+  actor_board board;
+  deterministic_system cluster;
+  heard told;
+  address_book_ptr book_of_addresses = std::make_shared<address_book>();
+  caf::actor ledger, job;
+
+  void SetUp() override {
+    activate();
+    auto router = [this](caf::event_based_actor* self) -> caf::behavior {
+      return {[this, self](route& r) -> caf::result<caf::message> {
+        auto promise = self->make_response_promise();
+        promise.delegate(r.kind == actor_kind::ledger ? ledger : job, std::move(r.content));
+        return caf::delegated<caf::message>{};
+      }};
+    };
+    auto scheduler = [this]() -> caf::behavior {
+      return {[this](queue_stages& m) {
+                for (auto& s : m.stages)
+                  told.queued.push_back(s.ref.stage);
+              },
+              [this](withdraw_stages& m) { told.withdrawn = m.stages; },
+              [this](attempt_goes_on&) { ++told.reattached; }};
+    };
+    auto nodes = [this]() -> caf::behavior {
+      return {[this](run_stage& m) { told.assigned.push_back(m.what); },
+              [](attempt_asked&) { return description{json::object()}; }};
+    };
+    book_of_addresses->directory = cluster.system.spawn(router);
+    book_of_addresses->scheduler = cluster.system.spawn(scheduler);
+    book_of_addresses->cluster = cluster.system.spawn(nodes);
+  }
+  void TearDown() override {
+    for (auto* who :
+         {&ledger, &job, &book_of_addresses->directory, &book_of_addresses->scheduler, &book_of_addresses->cluster}) {
+      caf::anon_send_exit(*who, caf::exit_reason::user_shutdown);
+      *who = nullptr;
+    }
+    cluster.scheduler.run();
+  }
+
+  /// As after a crash: both actors are made again from what is on disk.
+  void activate() {
+    for (auto* who : {&ledger, &job})
+      if (*who)
+        caf::anon_send_exit(*who, caf::exit_reason::kill);
+    cluster.scheduler.run();
+    ledger = cluster.system.spawn<ledger_actor>(std::ref(board), std::ref(disk), std::string{"alice"},
+                                                std::move(*disk.replay("ledger/alice")), disk.feed_ids["alice"]);
+    job = cluster.system.spawn<job_actor>(std::ref(board), std::ref(disk), book_of_addresses, job_options{},
+                                          std::string{"j"}, std::move(*disk.replay("job/j")));
+  }
+
+  caf::expected<submitted_job> submit(std::int64_t balance) {
+    book grant;
+    grant.account = "alice";
+    grant.movements.push_back({"grant", credits(balance), {}, {}, {}, {}});
+    cluster.ask(ledger, std::move(grant));
+    submit_job m;
+    m.job = "j";
+    m.account = "alice";
+    m.workflow = "two";
+    m.generation = 1;
+    m.plan = plan_of_two();
+    m.at = 1000;
+    return cluster.ask(job, std::move(m));
+  }
+  bool place(std::uint32_t stage, std::uint64_t attempt) {
+    return bool(cluster.ask(job, place_stage{"j", stage, "n/cpu0", attempt}));
+  }
+  bool finish(std::uint32_t stage, std::uint64_t attempt) {
+    wire::finished f;
+    f.ref = {"j", stage, attempt};
+    f.device = "n/cpu0";
+    f.engine = "null/1";
+    f.outputs.push_back(
+        {"data", std::string(64, static_cast<char>('a' + stage)), 1, "application/octet-stream", json::object()});
+    return bool(cluster.ask(job, stage_report{"j", "n/cpu0", f}));
+  }
+  bool fail(std::uint32_t stage, std::uint64_t attempt, const char* fault) {
+    return bool(cluster.ask(
+        job, stage_report{"j", "n/cpu0", wire::failed{{"j", stage, attempt}, "n/cpu0", fault, "why", {}, 1}}));
+  }
+  std::string status() {
+    auto view = cluster.ask(job, describe_job{"j"});
+    return view ? view->value["status"].get<std::string>() : "none";
+  }
+  books money() { return *cluster.ask(ledger, read_books{"alice"}); }
+};
+
+TEST_F(JobActor, RunsItsStagesInOrderAndChargesEachWhenItsResultIsDurable) {
+  auto made = submit(100);
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->held, credits(10));
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0}));
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_EQ(told.assigned.size(), 1u);
+  EXPECT_EQ(told.assigned[0].device, "cpu0");
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(money().spent, credits(5));
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 1}));
+  ASSERT_TRUE(place(1, 2));
+  EXPECT_EQ(told.assigned[1].inputs[0].sha256, std::string(64, 'a'));
+  ASSERT_TRUE(finish(1, 2));
+  EXPECT_EQ(status(), "succeeded");
+  EXPECT_EQ(money().spent, credits(10));
+  EXPECT_EQ(money().held, 0);
+  // The charge, the result's row and the end of the job are one batch.
+  const auto& last = disk.written.back();
+  EXPECT_EQ(last.appends.size(), 2u);
+  EXPECT_TRUE(
+      std::any_of(last.rows.begin(), last.rows.end(), [](const auto& r) { return r.in == storage::table::files; }));
+}
+
+TEST_F(JobActor, LeavesNothingWhenTheWalletIsShort) {
+  auto made = submit(9);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(read_refusal(made.error()).why, refusal::insufficient_credits);
+  EXPECT_EQ(disk.replay("job/j")->last_seq, 0u);
+  EXPECT_EQ(money().held, 0);
+  EXPECT_TRUE(told.queued.empty());
+}
+
+TEST_F(JobActor, TakesAResultOnceHoweverOftenItIsTold) {
+  submit(100);
+  place(0, 1);
+  EXPECT_TRUE(finish(0, 1));
+  EXPECT_TRUE(finish(0, 1)); // acknowledged again, so that the node may forget it
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, DropsTheReportOfAnAttemptThatWasReplaced) {
+  submit(100);
+  place(0, 1);
+  cluster.ask(job, stage_moved{"j", 0, "n/cpu0", 1});
+  ASSERT_TRUE(place(0, 2));
+  fail(0, 1, "unknown");
+  EXPECT_TRUE(finish(0, 2));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, ReleasesAllWhenCancelled) {
+  submit(100);
+  place(0, 1);
+  ASSERT_TRUE(cluster.ask(job, cancel_job{"j", 2000}));
+  EXPECT_EQ(status(), "cancelled");
+  EXPECT_EQ(money().held, 0);
+  EXPECT_EQ(money().balance, credits(100));
+  EXPECT_EQ(told.withdrawn, (std::vector<std::uint32_t>{0})); // the other one never was in the queue
+  EXPECT_TRUE(finish(0, 1));                                  // too late: nothing is charged for it
+  EXPECT_EQ(money().spent, 0);
+}
+
+TEST_F(JobActor, KeepsWhatWasEarnedAndReleasesTheRestWhenAStageFailsForGood) {
+  submit(100);
+  place(0, 1);
+  finish(0, 1);
+  place(1, 2);
+  EXPECT_TRUE(fail(1, 2, "bad_input"));
+  EXPECT_EQ(status(), "failed");
+  EXPECT_EQ(money().spent, credits(5));
+  EXPECT_EQ(money().held, 0);
+  EXPECT_EQ(money().balance, credits(95));
+}
+
+TEST_F(JobActor, MakesAnArtifactAgainWithoutChargingForItAgain) {
+  submit(100);
+  place(0, 1);
+  finish(0, 1);
+  place(1, 2);
+  finish(1, 2);
+  ASSERT_TRUE(cluster.ask(job, remake_artifact{"j", std::string(64, 'b'), 3000}));
+  EXPECT_EQ(status(), "running");
+  ASSERT_TRUE(place(1, 3));
+  ASSERT_TRUE(finish(1, 3));
+  EXPECT_EQ(status(), "succeeded");
+  EXPECT_EQ(money().spent, credits(10));
+}
+
+TEST_F(JobActor, ForgetsItsFilesWhenItsOwnerDeletesIt) {
+  submit(100);
+  EXPECT_FALSE(cluster.ask(job, forget_job{"j", 1})); // it has not ended
+  cluster.ask(job, cancel_job{"j", 2});
+  EXPECT_TRUE(cluster.ask(job, forget_job{"j", 3}));
+  EXPECT_EQ(status(), "none");
+}
+
+/// Goal: a crash after any step changes nothing but the time. Method: the whole life of a job, with both actors made
+/// again from disk after each step; money and state end as without crashes.
+TEST_F(JobActor, EndsTheSameWhenItIsMadeAgainAfterEveryStep) {
+  submit(100);
+  activate();
+  cluster.ask(job, resume_job{"j"});
+  ASSERT_TRUE(place(0, 1));
+  activate();
+  cluster.ask(job, resume_job{"j"});
+  ASSERT_TRUE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 1}));
+  EXPECT_EQ(told.reattached, 1u);
+  ASSERT_TRUE(finish(0, 1));
+  activate();
+  ASSERT_TRUE(finish(0, 1)); // its node did not hear the acknowledgement
+  cluster.ask(job, resume_job{"j"});
+  ASSERT_TRUE(place(1, 5));
+  activate();
+  ASSERT_TRUE(finish(1, 5)); // it finished while the head was away
+  EXPECT_EQ(status(), "succeeded");
+  EXPECT_EQ(money().spent, credits(10));
+  EXPECT_EQ(money().held, 0);
+}
+
+TEST_F(JobActor, AnAttemptThatACrashForgotIsTakenBack) {
+  submit(100);
+  activate(); // the start was never written
+  ASSERT_TRUE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 7}));
+  ASSERT_TRUE(finish(0, 7));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+} // namespace
+} // namespace troupe

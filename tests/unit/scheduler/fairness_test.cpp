@@ -1,0 +1,191 @@
+#include "world.hpp"
+
+#include <cmath>
+
+namespace troupe::scheduling::testing {
+
+using st = stage_builder;
+
+namespace {
+
+// Keeps `backlog` stages of each account waiting, ends the running ones in order of their start, and returns the device
+// time that each account got in `stages` stages.
+struct load {
+  std::string account;
+  std::uint32_t weight;
+  std::uint32_t run_ms;
+  std::uint32_t estimate_ms;
+  int stages_per_job = 1;
+  std::string model = {};
+};
+
+std::map<std::string, double> device_time_of(world& w, const std::vector<load>& loads, int stages, int backlog = 8) {
+  std::map<std::string, double> got;
+  std::map<std::string, int> made;
+  std::deque<std::pair<stage_ref, const load*>> running;
+  std::map<stage_ref, const load*> owner;
+  auto note = [&](const std::vector<command>& out) {
+    for (const auto& c : out)
+      if (const auto* s = std::get_if<start>(&c))
+        running.push_back({s->ref, owner.at(s->ref)});
+  };
+  auto refill = [&](const load& l) {
+    while (w.core.load_of({l.account}).waiting < static_cast<std::uint32_t>(backlog)) {
+      auto n = made[l.account + l.model]++;
+      auto stage = st(l.account + l.model + "-" + std::to_string(n / l.stages_per_job),
+                      static_cast<std::uint32_t>(n % l.stages_per_job));
+      stage.of(l.account).weighing(l.weight).takes(l.estimate_ms).model(l.model);
+      owner[stage.asked.ref] = &l;
+      note(w.queue(stage));
+    }
+  };
+  for (int done = 0; done < stages; ++done) {
+    for (const auto& l : loads)
+      refill(l);
+    auto [ref, whose] = running.front();
+    running.pop_front();
+    got[whose->account] += whose->run_ms;
+    w.now += 10;
+    note(w.end(ref, outcome::ok, whose->run_ms));
+  }
+  return got;
+}
+
+double share(std::map<std::string, double> got, const std::string& account) {
+  double all = 0;
+  for (const auto& [name, ms] : got)
+    all += ms;
+  return got[account] / all;
+}
+
+} // namespace
+
+TEST(fairness, gives_two_accounts_the_same_device_time_though_one_has_longer_stages) {
+  world w;
+  w.device("a/cpu0", 4);
+  auto got = device_time_of(w, {{"alice", 1, 3000, 3000}, {"bob", 1, 1000, 1000}}, 2000);
+  EXPECT_NEAR(share(got, "alice"), 0.5, 0.02);
+}
+
+TEST(fairness, follows_the_weights_of_the_tiers) {
+  world w;
+  w.device("a/cpu0", 4);
+  w.device("b/cpu0", 4);
+  auto got = device_time_of(w, {{"studio", 6, 1000, 1000}, {"pro", 3, 1000, 1000}, {"free", 1, 1000, 1000}}, 2000);
+  EXPECT_NEAR(share(got, "studio"), 0.6, 0.02);
+  EXPECT_NEAR(share(got, "pro"), 0.3, 0.02);
+  EXPECT_NEAR(share(got, "free"), 0.1, 0.02);
+}
+
+TEST(fairness, is_not_fooled_by_estimates) {
+  world w;
+  w.device("a/cpu0", 4);
+  auto got = device_time_of(w, {{"modest", 1, 1000, 1, 1, "one"}, {"honest", 1, 1000, 1000, 1, "two"}}, 2000);
+  EXPECT_NEAR(share(got, "modest"), 0.5, 0.02);
+}
+
+TEST(fairness, gives_an_account_nothing_for_splitting_its_work_over_jobs) {
+  world w;
+  w.device("a/cpu0", 4);
+  auto got = device_time_of(w, {{"one-job", 1, 1000, 1000, 100'000}, {"many-jobs", 1, 1000, 1000, 1}}, 2000);
+  EXPECT_NEAR(share(got, "one-job"), 0.5, 0.02);
+}
+
+TEST(fairness, gives_an_account_nothing_for_splitting_its_work_over_models) {
+  world w;
+  w.device("a/cpu0", 4);
+  std::vector<load> loads{{"plain", 1, 1000, 1000, 1, "m0"}};
+  for (int i = 0; i < 8; ++i)
+    loads.push_back({"split", 1, 1000, 1000, 1, "m" + std::to_string(i)});
+  auto got = device_time_of(w, loads, 2000, 32);
+  EXPECT_NEAR(share(got, "plain"), 0.5, 0.03);
+}
+
+TEST(fairness, a_newcomer_is_served_next_and_not_before_those_who_wait) {
+  world w;
+  w.device("a/cpu0");
+  for (int i = 0; i < 50; ++i)
+    w.queue(st("old" + std::to_string(i)).of("old"));
+  for (int i = 0; i < 20; ++i)
+    w.end("old" + std::to_string(i));
+  for (int i = 0; i < 20; ++i)
+    w.queue(st("new" + std::to_string(i)).of("new"));
+  w.starts = 0;
+  int of_new = 0;
+  for (int i = 0; i < 10; ++i) {
+    auto out = w.end(w.running.begin()->first);
+    of_new += only<start>(out)->ref.job.value.starts_with("new");
+  }
+  EXPECT_GE(of_new, 4); // idling earned it no more than its share …
+  EXPECT_LE(of_new, 6); // … and waiting since earlier gains the other nothing
+}
+
+TEST(fairness, one_who_queues_a_stage_at_a_time_gets_no_more_than_one_who_queues_all) {
+  world w;
+  w.device("a/cpu0", 2);
+  auto got = device_time_of(w, {{"all", 1, 1000, 1000}}, 4); // warm up
+  int chain = 0, all = 0;
+  std::deque<stage_ref> running;
+  for (const auto& [ref, at] : w.running)
+    running.push_back(ref);
+  int n = 0;
+  for (int i = 0; i < 400; ++i) {
+    while (w.core.load_of({"all"}).waiting < 8)
+      w.queue(st("bulk" + std::to_string(n++)).of("all"));
+    if (w.core.load_of({"chain"}).waiting + w.core.load_of({"chain"}).running == 0)
+      w.queue(st("chain" + std::to_string(n++)).of("chain"));
+    auto out = w.end(running.front());
+    running.pop_front();
+    if (auto s = only<start>(out)) {
+      running.push_back(s->ref);
+      ++(s->ref.job.value.starts_with("chain") ? chain : all);
+    }
+  }
+  EXPECT_LE(chain, all);
+}
+
+TEST(fairness, an_account_never_runs_more_than_its_cap_and_others_use_the_rest) {
+  limits bounds;
+  bounds.in_flight_per_account = 3;
+  world w(bounds);
+  w.device("a/cpu0", 8);
+  for (int i = 0; i < 10; ++i)
+    w.queue(st("alice" + std::to_string(i)));
+  EXPECT_EQ(w.core.load_of({"alice"}).running, 3u);
+  EXPECT_EQ(w.why("alice5"), "account_cap");
+  w.queue(st("bob").of("bob"));
+  EXPECT_EQ(w.place_of("bob"), "a/cpu0");
+  w.end("alice0");
+  EXPECT_EQ(w.place_of("alice3"), "a/cpu0");
+}
+
+TEST(fairness, a_class_shifts_when_and_not_how_much) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("running"));
+  w.queue(st("later").in(priority_class::preemptible));
+  w.queue(st("plain"));
+  w.queue(st("soon").in(priority_class::interactive));
+  std::vector<std::string> order;
+  for (int i = 0; i < 3; ++i)
+    order.push_back(only<start>(w.end(w.running.begin()->first))->ref.job.value);
+  EXPECT_THAT(order, ::testing::ElementsAre("soon", "plain", "later"));
+}
+
+TEST(fairness, the_preemptible_class_is_served_while_another_floods_the_queue) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("patient").of("bob").in(priority_class::preemptible));
+  for (int i = 0; i < 5; ++i)
+    w.queue(st("p" + std::to_string(i)).of("bob").in(priority_class::preemptible));
+  int n = 0;
+  for (; n < 100 && w.core.load_of({"bob"}).waiting > 0; ++n) {
+    w.queue(st("flood" + std::to_string(n)).of("alice"));
+    w.queue(st("flood-b" + std::to_string(n)).of("alice"));
+    w.now += 1000;
+    w.end(w.running.begin()->first);
+  }
+  EXPECT_LT(n, 60);
+}
+
+} // namespace troupe::scheduling::testing

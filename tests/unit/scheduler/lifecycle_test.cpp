@@ -1,0 +1,382 @@
+#include "world.hpp"
+
+namespace troupe::scheduling::testing {
+
+using st = stage_builder;
+using ::testing::HasSubstr;
+
+TEST(attempts, rise_with_each_start_and_over_restarts) {
+  world before({}, 1), after({}, 2);
+  before.device("a/cpu0", 2);
+  after.device("a/cpu0", 2);
+  auto one = only<start>(before.queue(st("one")))->attempt;
+  auto two = only<start>(before.queue(st("two")))->attempt;
+  EXPECT_LT(one, two);
+  EXPECT_LT(two, only<start>(after.queue(st("three")))->attempt);
+}
+
+TEST(attempts, are_above_what_the_job_has_seen) {
+  world w({}, 1);
+  w.device("a/cpu0");
+  st stage("film");
+  stage.asked.attempt_base = std::uint64_t{9} << 32;
+  EXPECT_GT(only<start>(w.queue(stage))->attempt, stage.asked.attempt_base);
+}
+
+TEST(attempts, a_late_report_of_an_earlier_one_changes_nothing) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  auto first = w.running.at({{"film"}, 0});
+  w.tell(device_down{{"a/cpu0"}});
+  w.device("b/cpu0");
+  ASSERT_EQ(w.place_of("film"), "b/cpu0");
+  EXPECT_TRUE(w.tell(stage_ended{first.ref, first.attempt, first.device, outcome::ok, 10}).empty());
+  EXPECT_EQ(w.place_of("film"), "b/cpu0");
+}
+
+TEST(attempts, a_report_from_a_device_that_does_not_run_the_stage_changes_nothing) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  w.tell(stage_ended{{{"film"}, 0}, w.running.begin()->second.attempt, {"b/cpu0"}, outcome::ok, 10});
+  EXPECT_EQ(w.core.running(), 1u);
+}
+
+TEST(device_loss, moves_what_ran_there_to_another_device) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  w.device("b/cpu0");
+  auto out = w.tell(device_down{{"a/cpu0"}});
+  EXPECT_EQ(only<moved>(out)->device.value, "a/cpu0");
+  EXPECT_EQ(only<start>(out)->device.value, "b/cpu0");
+}
+
+TEST(device_loss, puts_the_stage_first_in_its_accounts_line) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("first"));
+  w.queue(st("second"));
+  w.tell(device_down{{"a/cpu0"}});
+  EXPECT_EQ(*w.core.position({{"first"}, 0}), 1u);
+  EXPECT_EQ(*w.core.position({{"second"}, 0}), 2u);
+}
+
+TEST(device_loss, gives_a_stage_up_that_loses_its_device_again_and_again) {
+  limits bounds;
+  bounds.losses_max = 2;
+  world w(bounds);
+  w.queue(st("poison"));
+  std::vector<command> out;
+  for (int i = 0; i < 3; ++i) {
+    w.device("a/cpu0");
+    out = w.tell(device_down{{"a/cpu0"}});
+  }
+  EXPECT_EQ(only<reject>(out)->code, "lost_too_often");
+  EXPECT_EQ(w.core.queue_length(), 0u);
+}
+
+TEST(device_loss, takes_the_attempt_back_when_the_device_returns_with_it) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  auto first = w.running.begin()->second;
+  w.tell(device_down{{"a/cpu0"}});
+  auto out = w.tell(stage_running{st("film").asked, {"a/cpu0"}, first.attempt});
+  EXPECT_TRUE(out.empty());
+  EXPECT_TRUE(w.device("a/cpu0").empty()) << "its slot is taken";
+  w.tell(stage_ended{first.ref, first.attempt, first.device, outcome::ok, 10});
+  EXPECT_EQ(w.core.queue_length() + w.core.running(), 0u);
+}
+
+TEST(device_loss, accepts_the_end_of_an_attempt_that_was_thought_lost) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  auto first = w.running.begin()->second;
+  w.tell(device_down{{"a/cpu0"}});
+  w.tell(stage_ended{first.ref, first.attempt, first.device, outcome::ok, 10});
+  EXPECT_EQ(w.core.queue_length(), 0u);
+}
+
+TEST(device_loss, stops_the_old_attempt_when_the_stage_already_runs_elsewhere) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  auto first = w.running.begin()->second;
+  w.device("b/cpu0");
+  w.tell(device_down{{"a/cpu0"}});
+  auto out = w.tell(stage_running{st("film").asked, {"a/cpu0"}, first.attempt});
+  EXPECT_EQ(only<stop>(out)->attempt, first.attempt);
+  EXPECT_EQ(only<stop>(out)->device.value, "a/cpu0");
+  EXPECT_EQ(w.place_of("film"), "b/cpu0");
+}
+
+TEST(restart, takes_back_what_still_runs_before_its_device_is_known) {
+  world w({}, 7);
+  auto attempt = (std::uint64_t{6} << 32) + 12;
+  EXPECT_TRUE(w.tell(stage_running{st("film").asked, {"a/cpu0"}, attempt}).empty());
+  w.queue(st("next"));
+  EXPECT_TRUE(w.device("a/cpu0", 1).empty()) << "the one slot is taken";
+  EXPECT_EQ(w.place_of("film"), "a/cpu0");
+  auto out = w.tell(stage_ended{{{"film"}, 0}, attempt, {"a/cpu0"}, outcome::ok, 5});
+  EXPECT_EQ(only<start>(out)->ref.job.value, "next");
+}
+
+TEST(restart, runs_elsewhere_what_a_device_that_never_came_back_was_said_to_run) {
+  world w({}, 7);
+  w.tell(stage_running{st("film").asked, {"a/cpu0"}, 12});
+  w.device("b/cpu0");
+  w.now += limits{}.reattach_ms - 1;
+  EXPECT_TRUE(w.tell(tick{}).empty());
+  w.now += 1;
+  EXPECT_EQ(only<start>(w.tell(tick{}))->device.value, "b/cpu0");
+}
+
+device_up with_held(const std::string& device, const stage_ref& ref, std::uint64_t attempt) {
+  return device_up{{device}, {"a"}, "cpu", {"null.work"}, 2, 0, {{ref, attempt}}};
+}
+
+TEST(restart, takes_back_what_a_device_says_it_runs_where_the_stage_waits_here) {
+  world w({}, 7);
+  w.queue(st("film"));
+  EXPECT_TRUE(w.tell(with_held("a/cpu0", {{"film"}, 0}, 12)).empty());
+  EXPECT_EQ(w.core.running_at({{"film"}, 0})->attempt, 12u);
+}
+
+TEST(restart, gives_a_device_nothing_new_until_what_it_runs_is_claimed) {
+  world w({}, 7);
+  w.queue(st("other"));
+  EXPECT_TRUE(w.tell(with_held("a/cpu0", {{"film"}, 0}, 12)).empty());
+  EXPECT_EQ(w.why("other"), "reattaching");
+  auto out = w.tell(stage_running{st("film").asked, {"a/cpu0"}, 12});
+  EXPECT_EQ(only<start>(out)->ref.job.value, "other");
+  EXPECT_EQ(w.core.running(), 2u);
+}
+
+TEST(restart, gives_a_device_work_again_when_what_nobody_wanted_has_ended_or_for_too_long) {
+  world w({}, 7);
+  w.queue(st("other"));
+  w.tell(with_held("a/cpu0", {{"film"}, 0}, 12));
+  auto out = w.tell(stage_ended{{{"film"}, 0}, 12, {"a/cpu0"}, outcome::cancelled, 0});
+  EXPECT_EQ(only<start>(out)->ref.job.value, "other");
+
+  world late({}, 7);
+  late.queue(st("other"));
+  late.tell(with_held("a/cpu0", {{"film"}, 0}, 12));
+  late.now += limits{}.reattach_ms;
+  EXPECT_EQ(only<start>(late.tell(tick{}))->ref.job.value, "other");
+}
+
+TEST(restart, stops_what_a_device_runs_of_a_stage_that_runs_elsewhere) {
+  world w({}, 7);
+  w.device("b/cpu0");
+  w.queue(st("film"));
+  auto out = w.tell(with_held("a/cpu0", {{"film"}, 0}, 12));
+  EXPECT_EQ(only<stop>(out)->attempt, 12u);
+  EXPECT_EQ(w.place_of("film"), "b/cpu0");
+}
+
+TEST(queueing, counts_a_stage_once_though_it_is_told_twice) {
+  world w;
+  w.queue(st("film"));
+  EXPECT_TRUE(w.queue(st("film")).empty());
+  EXPECT_EQ(w.core.queue_length(), 1u);
+  w.device("a/cpu0", 4);
+  EXPECT_TRUE(w.queue(st("film")).empty());
+  EXPECT_EQ(w.core.running(), 1u);
+}
+
+TEST(queueing, refuses_with_a_reason_when_a_line_is_full) {
+  limits bounds;
+  bounds.queue_max = 3;
+  bounds.queue_per_account = 2;
+  world w(bounds);
+  w.queue(st("a1"));
+  w.queue(st("a2"));
+  auto out = only<reject>(w.queue(st("a3")));
+  EXPECT_EQ(out->code, "account_queue_full");
+  EXPECT_GE(out->retry_after_ms, 1000);
+  w.queue(st("b1").of("bob"));
+  EXPECT_EQ(only<reject>(w.queue(st("c1").of("carol")))->code, "queue_full");
+  EXPECT_EQ(w.core.queue_length(), 3u);
+}
+
+TEST(queueing, refuses_senseless_requests) {
+  world w;
+  EXPECT_EQ(only<reject>(w.queue(st("film").weighing(0)))->code, "invalid");
+  EXPECT_EQ(only<reject>(w.queue(st("")))->code, "invalid");
+  EXPECT_EQ(only<reject>(w.queue(st("film").kind(std::string(1000, 'x'))))->code, "invalid");
+  st forged("film");
+  forged.asked.attempt_base = UINT64_MAX;
+  EXPECT_EQ(only<reject>(w.queue(forged))->code, "invalid");
+  EXPECT_EQ(w.core.queue_length(), 0u);
+}
+
+TEST(withdrawing, takes_a_waiting_stage_out) {
+  world w;
+  w.queue(st("one"));
+  w.queue(st("two"));
+  EXPECT_TRUE(w.tell(stage_withdrawn{{{"one"}, 0}}).empty());
+  EXPECT_EQ(w.core.queue_length(), 1u);
+  w.device("a/cpu0", 4);
+  EXPECT_EQ(w.running.size(), 1u);
+}
+
+TEST(withdrawing, stops_a_running_stage_and_frees_its_slot_when_it_has_ended) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("one"));
+  w.queue(st("two"));
+  auto out = w.tell(stage_withdrawn{{{"one"}, 0}});
+  EXPECT_EQ(only<stop>(out)->ref.job.value, "one");
+  EXPECT_FALSE(only<start>(out).has_value()) << "it is still running";
+  EXPECT_TRUE(w.tell(stage_withdrawn{{{"one"}, 0}}).empty());
+  EXPECT_EQ(only<reject>(w.queue(st("one")))->code, "stopping");
+  EXPECT_EQ(only<start>(w.end("one", outcome::cancelled))->ref.job.value, "two");
+}
+
+TEST(withdrawing, forgets_the_stage_when_its_device_is_lost_meanwhile) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("one"));
+  w.tell(stage_withdrawn{{{"one"}, 0}});
+  EXPECT_TRUE(w.tell(device_down{{"a/cpu0"}}).empty());
+  EXPECT_EQ(w.core.queue_length() + w.core.running(), 0u);
+}
+
+TEST(draining, lets_what_runs_finish_and_starts_nothing_new_also_after_a_reconnect) {
+  world w;
+  w.device("a/cpu0", 2);
+  w.queue(st("one"));
+  w.tell(device_drain{{"a/cpu0"}});
+  w.queue(st("two"));
+  EXPECT_EQ(w.place_of("one"), "a/cpu0");
+  EXPECT_EQ(w.why("two"), "draining");
+  w.end("one");
+  w.tell(device_down{{"a/cpu0"}});
+  w.device("a/cpu0", 2);
+  EXPECT_EQ(w.place_of("two"), "");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("two"), "a/cpu0");
+}
+
+TEST(quarantine, takes_a_device_out_that_fails_three_stages_of_two_jobs) {
+  world w;
+  w.device("a/cpu0");
+  for (const auto* job : {"one", "two", "three", "four"})
+    w.queue(st(job));
+  EXPECT_FALSE(only<quarantined>(w.end("one", outcome::device_fault)));
+  EXPECT_FALSE(only<quarantined>(w.end("two", outcome::device_fault)));
+  auto out = w.end("three", outcome::device_fault);
+  EXPECT_EQ(only<quarantined>(out)->device.value, "a/cpu0");
+  EXPECT_FALSE(only<start>(out).has_value());
+  EXPECT_EQ(w.why("four"), "quarantined");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("four"), "a/cpu0");
+}
+
+TEST(quarantine, does_not_blame_the_device_for_one_bad_job) {
+  world w;
+  w.device("a/cpu0");
+  for (int i = 0; i < 5; ++i) {
+    w.queue(st("bad"));
+    EXPECT_FALSE(only<quarantined>(w.end("bad", outcome::device_fault)));
+  }
+}
+
+TEST(quarantine, forgives_after_a_success_and_blames_only_faults_of_the_device) {
+  world w;
+  w.device("a/cpu0");
+  for (int i = 0; i < 12; ++i) {
+    auto job = "j" + std::to_string(i);
+    w.queue(st(job));
+    auto how = i % 3 == 2 ? outcome::ok : outcome::device_fault;
+    EXPECT_FALSE(only<quarantined>(w.end(job, how)));
+  }
+  for (int i = 0; i < 12; ++i) {
+    w.queue(st("film"));
+    EXPECT_FALSE(only<quarantined>(w.end("film", outcome::bad_input)));
+  }
+}
+
+TEST(quarantine, ends_by_time_and_comes_back_with_the_next_failure) {
+  world w;
+  w.device("a/cpu0");
+  for (const auto* job : {"one", "two", "three"}) {
+    w.queue(st(job));
+    w.end(job, outcome::device_fault);
+  }
+  w.now += limits{}.quarantine_ms;
+  EXPECT_EQ(only<released>(w.tell(tick{}))->device.value, "a/cpu0");
+  w.queue(st("four"));
+  EXPECT_TRUE(only<quarantined>(w.end("four", outcome::device_fault)).has_value());
+}
+
+TEST(exclusion, keeps_a_stage_from_a_device_that_failed_it) {
+  world w;
+  w.device("a/cpu0", 4);
+  w.queue(st("film").without("a/cpu0"));
+  EXPECT_EQ(w.place_of("film"), "");
+  EXPECT_EQ(w.why("film"), "excluded");
+  w.device("b/cpu0");
+  EXPECT_EQ(w.place_of("film"), "b/cpu0");
+}
+
+TEST(why_waiting, says_what_is_missing) {
+  limits bounds;
+  bounds.in_flight_per_account = 1;
+  world w(bounds);
+  auto text = [&](const std::string& job) { return w.core.why_waiting({{job}, 0})->text; };
+  w.queue(st("film").vram(40'000));
+  EXPECT_EQ(text("film"), "no device that is up offers null.work");
+  w.device("a/gpu", 1, 24'000);
+  EXPECT_EQ(text("film"),
+            "it needs 40000 MiB of device memory; the largest device that offers null.work has 24000 MiB");
+  w.queue(st("small"));
+  w.queue(st("second"));
+  EXPECT_EQ(text("second"), "the account has 1 stages running, and 1 is its limit");
+  w.queue(st("bobs").of("bob"));
+  EXPECT_EQ(text("bobs"), "the one device that offers null.work is busy; it is number 1 in line");
+  EXPECT_FALSE(w.core.why_waiting({{"small"}, 0}).has_value()) << "it runs";
+  EXPECT_FALSE(w.core.why_waiting({{"nobody"}, 0}).has_value());
+}
+
+TEST(position, counts_the_own_line_and_the_turns_of_others) {
+  world w;
+  for (int i = 0; i < 4; ++i)
+    w.queue(st("a" + std::to_string(i)));
+  EXPECT_EQ(*w.core.position({{"a3"}, 0}), 4u);
+  for (int i = 0; i < 4; ++i)
+    w.queue(st("b" + std::to_string(i)).of("bob"));
+  EXPECT_EQ(*w.core.position({{"a0"}, 0}), 1u);
+  EXPECT_EQ(*w.core.position({{"b0"}, 0}), 2u);
+  EXPECT_EQ(*w.core.position({{"a3"}, 0}), 7u);
+  EXPECT_FALSE(w.core.position({{"nobody"}, 0}).has_value());
+}
+
+TEST(eta, is_unknown_where_nothing_could_run_the_stage) {
+  world w;
+  w.queue(st("film").takes(2000));
+  EXPECT_FALSE(w.core.eta_ms({{"film"}, 0}).has_value());
+  w.device("a/cpu0", 2);
+  for (int i = 0; i < 5; ++i)
+    w.queue(st("f" + std::to_string(i)).takes(2000));
+  EXPECT_EQ(*w.core.eta_ms({{"f4"}, 0}), 4000); // fourth in line, two at a time
+}
+
+TEST(inspection, is_bounded) {
+  world w;
+  for (int i = 0; i < 20; ++i) {
+    w.device("n" + std::to_string(i) + "/cpu0");
+    w.queue(st("j" + std::to_string(i)).of("u" + std::to_string(i)).model("m" + std::to_string(i)));
+  }
+  auto seen = w.core.inspect(5);
+  EXPECT_EQ(seen["running"], 20);
+  EXPECT_EQ(seen["counts"]["devices"], 20);
+  for (const auto* list : {"devices", "buckets", "accounts"})
+    EXPECT_EQ(seen[list].size(), 5u) << list;
+}
+
+} // namespace troupe::scheduling::testing

@@ -1,0 +1,131 @@
+#include "workflows/plan.hpp"
+
+#include <algorithm>
+
+namespace troupe::workflow {
+
+micro_credits plan::price() const {
+  micro_credits sum = 0;
+  for (const auto& stage : stages)
+    sum += stage.price;
+  return sum;
+}
+
+std::string filename_of(const planned_result& result, std::string_view job) {
+  auto out = result.filename;
+  if (auto at = out.find("{job}"); at != std::string::npos)
+    out.replace(at, 5, job);
+  return out;
+}
+
+namespace {
+
+json source_json(const source& from) { return {{"stage", from.instance}, {"port", from.port}}; }
+
+json stage_json(const stage_instance& stage) {
+  auto inputs = json::array();
+  for (const auto& bound : stage.inputs) {
+    auto from = json::array();
+    for (const auto& one : bound.from)
+      from.push_back(source_json(one));
+    inputs.push_back({{"port", bound.port}, {"optional", bound.optional}, {"from", std::move(from)}});
+  }
+  return {{"index", stage.index},
+          {"stage", stage.stage},
+          {"item", stage.item},
+          {"name", stage.name},
+          {"kind", stage.kind},
+          {"params", stage.params},
+          {"inputs", std::move(inputs)},
+          {"dependencies", stage.dependencies},
+          {"price", stage.price},
+          {"attempts", stage.retry.attempts},
+          {"backoff_ms", stage.retry.backoff_ms},
+          {"timeout_s", stage.timeout_s}};
+}
+
+source source_from(const json& in) { return {in.at("stage").get<std::uint32_t>(), in.at("port").get<std::string>()}; }
+
+stage_instance stage_from(const json& in) {
+  stage_instance out;
+  out.index = in.at("index").get<std::uint32_t>();
+  out.stage = in.at("stage").get<std::string>();
+  out.item = in.at("item").get<std::uint32_t>();
+  out.name = in.at("name").get<std::string>();
+  out.kind = in.at("kind").get<std::string>();
+  out.params = in.at("params");
+  for (const auto& bound : in.at("inputs")) {
+    bound_input one{bound.at("port").get<std::string>(), bound.at("optional").get<bool>(), {}};
+    for (const auto& from : bound.at("from"))
+      one.from.push_back(source_from(from));
+    out.inputs.push_back(std::move(one));
+  }
+  out.dependencies = in.at("dependencies").get<std::vector<std::uint32_t>>();
+  out.price = in.at("price").get<micro_credits>();
+  out.retry = {in.at("attempts").get<std::uint32_t>(), in.at("backoff_ms").get<std::uint32_t>()};
+  out.timeout_s = in.at("timeout_s").get<std::uint32_t>();
+  return out;
+}
+
+// What everything that walks a plan relies on.
+bool sound(const plan& what) {
+  if (what.stages.empty() || what.stages.size() > plan::instances_max)
+    return false;
+  for (std::size_t i = 0; i < what.stages.size(); ++i) {
+    const auto& stage = what.stages[i];
+    auto depends_on = [&](const source& from) {
+      return std::binary_search(stage.dependencies.begin(), stage.dependencies.end(), from.instance);
+    };
+    bool ok = stage.index == i && stage.price >= 0 && stage.retry.attempts > 0 && stage.params.is_object() &&
+              std::is_sorted(stage.dependencies.begin(), stage.dependencies.end()) &&
+              (stage.dependencies.empty() || stage.dependencies.back() < i) &&
+              std::all_of(stage.inputs.begin(), stage.inputs.end(), [&](const auto& bound) {
+                return std::all_of(bound.from.begin(), bound.from.end(), depends_on);
+              });
+    if (!ok)
+      return false;
+  }
+  return std::all_of(what.results.begin(), what.results.end(),
+                     [&](const auto& result) { return result.from.instance < what.stages.size(); });
+}
+
+} // namespace
+
+json to_json(const plan& what) {
+  auto stages = json::array(), results = json::array();
+  for (const auto& stage : what.stages)
+    stages.push_back(stage_json(stage));
+  for (const auto& result : what.results)
+    results.push_back({{"name", result.name},
+                       {"from", source_json(result.from)},
+                       {"filename", result.filename},
+                       {"optional", result.optional}});
+  return {{"workflow", what.workflow},   {"version", what.version},       {"hash", what.hash},
+          {"stages", std::move(stages)}, {"results", std::move(results)}, {"min_tier", catalog::name_of(what.min_tier)},
+          {"width", what.demand.width},  {"height", what.demand.height},  {"frames", what.demand.frames}};
+}
+
+result<plan> plan_from_json(const json& in) {
+  try {
+    plan out;
+    out.workflow = in.at("workflow").get<std::string>();
+    out.version = in.at("version").get<std::uint32_t>();
+    out.hash = in.at("hash").get<std::string>();
+    for (const auto& stage : in.at("stages"))
+      out.stages.push_back(stage_from(stage));
+    for (const auto& result : in.at("results"))
+      out.results.push_back({result.at("name").get<std::string>(), source_from(result.at("from")),
+                             result.at("filename").get<std::string>(), result.at("optional").get<bool>()});
+    auto tier = catalog::tier_of(in.at("min_tier").get<std::string>());
+    out.min_tier = tier.value_or(catalog::tier::enterprise);
+    out.demand = {in.at("width").get<std::int64_t>(), in.at("height").get<std::int64_t>(),
+                  in.at("frames").get<std::int64_t>()};
+    if (!tier || !sound(out))
+      return fail("corrupt", "the plan breaks its own rules");
+    return out;
+  } catch (const json::exception&) {
+    return fail("corrupt", "not a plan");
+  }
+}
+
+} // namespace troupe::workflow
