@@ -20,8 +20,10 @@ namespace troupe::link {
 namespace {
 
 constexpr std::size_t bulk_bytes_max = 32 << 20; // chunks waiting for the socket's thread, over all peers
-constexpr int receive_batch = 512;
+constexpr int receive_batch = 512;               // frames taken in before answers go out,
+constexpr std::size_t receive_bytes = 1 << 20;   // or so much of them
 constexpr std::int64_t sweep_ms = 500;
+constexpr std::int64_t life_ms = 250; // between heartbeats that stand for transfers
 
 template <class Message>
 constexpr bool is_transfer = std::is_same_v<Message, wire::fetch> || std::is_same_v<Message, wire::put> ||
@@ -54,10 +56,11 @@ private:
   void send_bulk(const std::string& connection, wire::to_node&& message);
   // All below: on the socket's thread.
   void run();
-  bool receive_one();
+  bool receive_one(std::size_t& bytes);
   void receive(const std::string& routing_id, const std::string& public_key, std::string_view frame, bool single);
   peer_entry* greet(const std::string& routing_id, const std::string& public_key, const result<wire::from_node>& first);
   void dispatch(peer_entry& from, wire::from_node&& message);
+  void show_life(peer_entry& from);
   void drain_outbox();
   void flush_backlogs();
   void deliver(outgoing& what);
@@ -188,7 +191,9 @@ void router_link::run() {
       zmq::poll(items, 2, std::chrono::milliseconds(last_round ? 0 : peers_.any_backlog() ? 5 : sweep_ms));
       if (items[1].revents != 0)
         wakeup_.clear();
-      for (int i = 0; i < receive_batch && receive_one(); ++i) {}
+      std::size_t bytes = 0;
+      for (int i = 0; i < receive_batch && bytes < receive_bytes && receive_one(bytes);)
+        ++i;
       drain_outbox();
       flush_backlogs();
       sweep();
@@ -199,7 +204,7 @@ void router_link::run() {
 }
 
 // Takes one message apart, whatever its number of parts. False when there is none.
-bool router_link::receive_one() {
+bool router_link::receive_one(std::size_t& bytes) {
   zmq::message_t routing_id, body, extra;
   if (!socket_.recv(routing_id, zmq::recv_flags::dontwait))
     return false;
@@ -213,6 +218,7 @@ bool router_link::receive_one() {
       (void)socket_.recv(extra);
   }
   ++frames_in_;
+  bytes += body.size();
   receive(routing_id.to_string(), user ? user : "", {body.data<char>(), body.size()}, single);
   return true;
 }
@@ -262,7 +268,7 @@ void router_link::dispatch(peer_entry& from, wire::from_node&& message) {
   bool fits = std::visit(
       [&]<class Message>(Message& x) {
         if constexpr (is_transfer<Message>)
-          return transfers_->take(whom.connection, std::move(x));
+          return transfers_->take(whom.connection, std::move(x)) && (show_life(from), true);
         else if (handler_.on_message)
           handler_.on_message(whom, std::move(message));
         return true;
@@ -274,6 +280,15 @@ void router_link::dispatch(peer_entry& from, wire::from_node&& message) {
   const std::string reason = "more transfers at once than its credit allows";
   refuse(from.routing_id, reason);
   drop(whom, reason, true);
+}
+
+// On a slow line heartbeats wait behind chunks: who sends chunks is alive.
+void router_link::show_life(peer_entry& from) {
+  if (from.heard_at - from.shown_alive_at < life_ms || !handler_.on_message)
+    return;
+  from.shown_alive_at = from.heard_at;
+  auto whom = from.peer;
+  handler_.on_message(whom, wire::node_heartbeat{now_ms()});
 }
 
 void router_link::drain_outbox() {

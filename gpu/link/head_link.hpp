@@ -48,7 +48,8 @@ struct link_counters {
 struct head_link_handler {
   /// A key is allowed to talk. Asked on the ZAP thread, at each handshake.
   std::function<bool(const std::string& public_key)> allowed;
-  /// hello, node_heartbeat, progress, preview, finished, failed, goodbye. On the link's thread: must not block.
+  /// hello, node_heartbeat, progress, preview, finished, failed, goodbye. Transfers show up as a node_heartbeat now and
+  /// then, since on a slow line the node's own wait behind them. On the link's thread: must not block.
   std::function<void(const peer&, wire::from_node&&)> on_message;
   /// The peer sent a malformed frame, or cannot be reached any more: it is closed and will not be heard again until it
   /// dials anew. On the link's thread.

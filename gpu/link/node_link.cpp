@@ -16,7 +16,8 @@ namespace troupe::link {
 
 namespace {
 
-constexpr int receive_batch = 512;
+constexpr int receive_batch = 512;             // frames taken in before others go out,
+constexpr std::size_t receive_bytes = 1 << 20; // or so much of them
 // A line that takes nothing is down, or full for a moment when much was just sent.
 constexpr std::int64_t dropped_ms = 50, stalled_ms = 1000;
 constexpr std::size_t much = 1000;
@@ -42,7 +43,7 @@ private:
   void step();
   void connect_next();
   void greet();
-  bool receive_one();
+  bool receive_one(std::size_t& bytes);
   void take(wire::to_node&& message);
   void drain_outbox();
   bool try_send(std::string_view frame);
@@ -167,7 +168,11 @@ void dealer_link::step() {
     wakeup_.clear();
   if (socket_ && state_ == state::dialling && (items[1].revents & ZMQ_POLLOUT) != 0)
     greet();
-  for (int i = 0; i < receive_batch && socket_ && receive_one(); ++i) {}
+  int received = 0;
+  for (std::size_t bytes = 0; received < receive_batch && bytes < receive_bytes && socket_ && receive_one(bytes);)
+    ++received;
+  if (received > 0)
+    heard_at_ = steady_ms(); // taking them in may have taken long
   drain_outbox();
   check_times();
 }
@@ -199,10 +204,11 @@ void dealer_link::greet() {
   state_ = state::greeted;
 }
 
-bool dealer_link::receive_one() {
+bool dealer_link::receive_one(std::size_t& bytes) {
   zmq::message_t body, extra;
   if (!socket_->recv(body, zmq::recv_flags::dontwait))
     return false;
+  bytes += body.size();
   bool single = !body.more();
   for (bool more = body.more(); more; more = extra.more())
     (void)socket_->recv(extra);

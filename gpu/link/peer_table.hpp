@@ -32,6 +32,7 @@ struct peer_entry {
   link::peer peer;
   std::string routing_id;
   std::int64_t heard_at = 0;       // steady ms
+  std::int64_t shown_alive_at = 0; // when its transfers last stood for a heartbeat
   std::deque<std::string> backlog; // frames that its full pipe did not take
   std::size_t backlog_bytes = 0;
   std::int64_t slow_since = 0;

@@ -156,6 +156,13 @@ public:
       return out;
     });
   }
+  template <class Message>
+  std::size_t count() const {
+    return locked([&] {
+      return static_cast<std::size_t>(std::count_if(
+          messages_.begin(), messages_.end(), [](const auto& x) { return std::holds_alternative<Message>(x.second); }));
+    });
+  }
   std::vector<std::pair<peer, std::string>> closed() const {
     return locked([&] { return closed_; });
   }
@@ -164,11 +171,11 @@ public:
   }
   template <class Message>
   bool wait_for(std::size_t count = 1, std::int64_t ms = 10'000) const {
-    return wait_until([&] { return all<Message>().size() >= count; }, ms);
+    return wait_until([&] { return this->count<Message>() >= count; }, ms);
   }
   std::string last_connection() const { return all<wire::hello>().back().first.connection; }
 
-  wire::welcome terms{1, 100, 30'000};
+  wire::welcome terms{1, 200, 30'000};
   std::atomic<bool> silent{false}; // no heartbeats, no welcome
   std::atomic<bool> acknowledging{true};
   memory_blobs blobs;

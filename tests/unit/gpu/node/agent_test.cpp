@@ -175,6 +175,8 @@ TEST_F(agent_test, an_attempt_assigned_twice_runs_once_and_a_newer_one_replaces_
   assign(stage(0, "test.hold", {}, {}, 3));
   EXPECT_EQ(next<wire::failed>().ref.attempt, 1u);
   assign(stage(0, "test.hold", {}, {}, 2)); // older than what runs: too late
+  h.link->send(h.last_connection(), wire::cancel{{"nothing", 0, 1}});
+  EXPECT_EQ(next<wire::failed>(2).ref.job, "nothing") << "so the late one has been taken in";
   watch->gate = true;
   EXPECT_EQ(next<wire::finished>().ref.attempt, 3u);
   EXPECT_EQ(watch->runs, 2);
