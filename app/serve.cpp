@@ -68,7 +68,6 @@ struct front {
                                 keys,
                                 catalog::default_tiers(),
                                 config.engines.stand_ins_allowed,
-                                false,
                                 config.accounts.session_days * 24 * 3600 * 1000},
       authenticator(head) {}
 
@@ -145,6 +144,12 @@ result<void> front::open(const configuration& config) {
   listen.threads = config.http.threads == 0 ? cores : static_cast<unsigned>(config.http.threads);
   listen.connections_max = static_cast<std::size_t>(config.http.connections_max);
   listen.connections_per_address_max = listen.connections_max;
+  listen.body_bytes_max = static_cast<std::uint64_t>(config.http.body_max_mib) << 20;
+  listen.bodies_bytes_max = std::max(listen.bodies_bytes_max, 2 * listen.body_bytes_max);
+  auto proxies = networks::parse(config.http.trusted_proxies);
+  if (!proxies)
+    return proxies.error();
+  listen.trusted_proxies = std::move(*proxies);
   listen.header_time = std::chrono::milliseconds(config.http.header_timeout_ms);
   listen.body_time = std::chrono::milliseconds(config.http.body_timeout_ms);
   listen.idle_time = std::chrono::milliseconds(config.http.idle_timeout_ms);

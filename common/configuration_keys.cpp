@@ -1,4 +1,5 @@
 #include "common/configuration.hpp"
+#include "common/networks.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -27,10 +28,7 @@ std::string wrong_endpoint(const std::string& text) {
 }
 
 std::string wrong_network(const std::string& text) {
-  auto good = [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) || c == '.' || c == ':' || c == '/'; };
-  return !text.empty() && std::all_of(text.begin(), text.end(), good)
-             ? ""
-             : "must be an address or a network, e.g. 10.0.0.0/8";
+  return networks::parse({text}) ? "" : "must be an address or a network, e.g. 10.0.0.0/8";
 }
 
 std::string wrong_directory(const std::string& text) { return text.empty() ? "must not be empty" : ""; }

@@ -80,6 +80,10 @@ asio::awaitable<reply> application::answer(request r) {
     log::error("http: {} of request {} ended with an exception: {}", operation, r.request_id, e.what());
     out = reply{problem{500, "internal", "Internal server error", json::object(), {}}};
   }
+  if (r.secure)
+    for (auto& [name, value] : out.headers)
+      if (name == "set-cookie")
+        value += "; Secure";
   if (foreign) {
     out.headers.emplace_back("access-control-allow-origin", "*");
     out.headers.emplace_back("access-control-expose-headers",

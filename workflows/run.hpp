@@ -49,8 +49,7 @@ json to_json(const artifact& what);
 /// Errors: `corrupt`.
 result<artifact> artifact_from_json(const json& in);
 
-// -- what can happen
-// ---------------------------------------------------------------------------------------------------
+// -- what can happen --------------------------------------------------------------------------------------------------
 
 /// The run may begin: its price is held.
 struct started {};
@@ -90,8 +89,7 @@ json to_json(const event& what);
 /// Errors: `corrupt`.
 result<event> event_from_json(const json& in);
 
-// -- what follows
-// ------------------------------------------------------------------------------------------------------
+// -- what follows -----------------------------------------------------------------------------------------------------
 
 struct effects {
   bool changed = false;                // false: the event no longer fits; nothing else is set

@@ -44,8 +44,7 @@ caf::behavior cluster_actor::make_behavior() {
   };
 }
 
-// -- what nodes say
-// --------------------------------------------------------------------------------------------------------
+// -- what nodes say ---------------------------------------------------------------------------------------------------
 
 caf::result<void> cluster_actor::said(node_said& m) {
   if (auto hello = std::get_if<wire::hello>(&m.what)) {
@@ -195,8 +194,7 @@ void cluster_actor::lose(node& n, const std::string& why) {
   publish_capabilities();
 }
 
-// -- what jobs say to devices
-// ----------------------------------------------------------------------------------------------
+// -- what jobs say to devices -----------------------------------------------------------------------------------------
 
 caf::result<void> cluster_actor::run(run_stage& m) {
   if (auto target = device(m.device, false))
@@ -219,8 +217,7 @@ caf::result<description> cluster_actor::asked(attempt_asked& m) {
   return description{json::object()};
 }
 
-// -- what admins ask
-// -------------------------------------------------------------------------------------------------------
+// -- what admins ask --------------------------------------------------------------------------------------------------
 
 caf::result<description> cluster_actor::nodes(list_nodes&) {
   json out = json::array();

@@ -150,17 +150,22 @@ caf::result<void> device_actor::connected(device_connected& m) {
 
 void device_actor::reattach(const known_attempt& a) {
   request(others_->directory, std::chrono::seconds(30), routed(stage_reattached{a.job, a.stage, id(), a.attempt}))
-      .then([](description&) {},
-            [this, a](caf::error& why) {
-              auto refused = read_refusal(why);
-              log::info("device {}: attempt {} of stage {} of job {} is stopped: {}", id(), a.attempt, a.stage, a.job,
-                        refused.message);
-              auto found = running_.find({a.job, a.stage});
-              if (found != running_.end() && found->second.number == a.attempt)
-                running_.erase(found);
-              if (!connection_.empty())
-                link_.send(connection_, wire::cancel{{a.job, a.stage, a.attempt}});
-            });
+      .then(
+          [this, a](description& wanted) {
+            auto found = running_.find({a.job, a.stage});
+            if (found != running_.end() && found->second.number == a.attempt)
+              found->second.timeout_ms = wanted.value.value("timeout_ms", std::uint32_t{0});
+          },
+          [this, a](caf::error& why) {
+            auto refused = read_refusal(why);
+            log::info("device {}: attempt {} of stage {} of job {} is stopped: {}", id(), a.attempt, a.stage, a.job,
+                      refused.message);
+            auto found = running_.find({a.job, a.stage});
+            if (found != running_.end() && found->second.number == a.attempt)
+              running_.erase(found);
+            if (!connection_.empty())
+              link_.send(connection_, wire::cancel{{a.job, a.stage, a.attempt}});
+          });
 }
 
 caf::result<void> device_actor::lost(device_lost& m) {

@@ -77,14 +77,20 @@ private:
   void queue(const std::vector<std::uint32_t>& stages);
   scheduling::stage_request request_for(std::uint32_t stage) const;
   wire::assign assignment(std::uint32_t stage, const std::string& device, std::uint64_t attempt) const;
-  void await_nodes();
   void schedule_tick();
+  void tick_soon(std::chrono::milliseconds after);
+  caf::result<bool> on_passivate(passivate& m);
+  void compare_notes();
+  void ask_devices();
+  void ask_device(std::uint32_t stage, std::uint64_t attempt);
+  void give_up(std::uint32_t stage, std::uint64_t attempt, const char* why);
 
   address_book_ptr others_;
   job_options options_;
   std::size_t commits_ = 0;                       // under way at the ledger
   std::set<std::uint32_t> queued_;                // told to the scheduler
-  std::map<std::uint32_t, std::int64_t> awaited_; // running before the restart → when it is given up
+  std::map<std::uint32_t, std::int64_t> awaited_; // running, as far as is known → when it is given up
+  bool asking_ = false;                           // the devices of these
   std::map<std::uint32_t, std::int64_t> told_progress_, told_preview_; // when last
   bool tick_due_ = false;
 };

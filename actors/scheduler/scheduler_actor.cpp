@@ -9,6 +9,7 @@ namespace {
 
 constexpr auto answer_time = std::chrono::seconds(30);
 constexpr auto tick_every = std::chrono::milliseconds(500);
+constexpr auto ask_again = std::chrono::seconds(2);
 
 } // namespace
 
@@ -102,10 +103,12 @@ void scheduler_actor::carry_out(const scheduling::start& c) {
       .then([](description&) {},
             [this, c](caf::error& why) {
               auto refused = read_refusal(why);
-              if (refused.why == refusal::unavailable)
-                log::warn("job {} did not take a device for stage {}: {}", c.ref.job.value, c.ref.stage,
-                          refused.message);
               apply(scheduling::stage_ended{c.ref, c.attempt, c.device, scheduling::outcome::cancelled, 0});
+              if (refused.why != refusal::unavailable)
+                return;
+              log::warn("job {} did not take a device for stage {}: {}; it is asked again", c.ref.job.value,
+                        c.ref.stage, refused.message);
+              delayed_anon_send(others_->directory, ask_again, routed(resume_job{c.ref.job.value}));
             });
 }
 

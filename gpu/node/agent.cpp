@@ -173,6 +173,10 @@ stop_reason node_agent::run() {
     }
   }
   say(wire::goodbye{reason == stop_reason::asked ? "the node stops" : "no head was heard"});
+  {
+    std::unique_lock guard(line_mutex_);
+    line_ = nullptr; // nothing comes after a goodbye
+  }
   executor_->abandon_all("the node stops");
   for (auto until = steady_ms() + options_.stuck_ms + 1000; executor_->held() > 0 && steady_ms() < until;) {
     executor_->tick(); // an engine that does not stop ends the process here

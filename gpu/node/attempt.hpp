@@ -19,7 +19,7 @@ struct report_limits {
   std::size_t preview_bytes = 64 << 10;
 };
 
-/// Why an attempt was broken off. An abandoned one is reported to nobody: the head has given it to another.
+/// Why an attempt was broken off. What becomes of an abandoned one does not count: the head has given it to another.
 enum class break_off { none, cancelled, timed_out, abandoned };
 
 class attempt final : public engines::stage_context {

@@ -251,9 +251,10 @@ void executor::finish(const attempt_ptr& done, std::optional<report> outcome) {
   {
     std::lock_guard guard(mutex_);
     held_.erase(done->what.ref);
-    if (!outcome || done->why() == break_off::abandoned)
-      return;
-    results_.add(*outcome); // before it is sent: the acknowledgement must find it
+    if (outcome)
+      results_.add(*outcome); // before it is sent: the acknowledgement must find it
+    else                      // abandoned; a head that has just heard of it must not wait for it
+      outcome = failed_report(*done, "cancelled", "the node was out of touch, and gave it up");
   }
   std::visit([&](auto& x) { send_(std::move(x)); }, *outcome);
 }

@@ -30,7 +30,6 @@ struct head {
   const secrets& keys;
   catalog::tier_table tiers;
   bool stand_ins_allowed = true;
-  bool secure_cookies = false;
   std::int64_t session_ms = 30ll * 24 * 3600 * 1000;
 };
 

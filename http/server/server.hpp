@@ -2,6 +2,7 @@
 
 // HTTP/1.1 in front of one function. What comes from the network is bounded here: sizes, times, numbers of connections.
 
+#include "common/networks.hpp"
 #include "common/result.hpp"
 #include "http/message.hpp"
 
@@ -44,8 +45,8 @@ struct server_options {
   std::chrono::milliseconds retry_hint{1'000};      ///< told to event streams that a drain ends
 
   std::size_t file_chunk_bytes = 128 << 10;
-  /// Behind a proxy: the client's address is the last of X-Forwarded-For, TLS as X-Forwarded-Proto says.
-  bool trust_forwarded = false;
+  /// Only from these: who the client is as X-Forwarded-For says, and TLS as X-Forwarded-Proto says.
+  networks trusted_proxies;
 };
 
 /// Counts since the start.

@@ -151,23 +151,21 @@ private:
     exchange_.if_none_match = request_.header("if-none-match");
     request_.method = exchange_.head ? verb::get : verb_from(view(message.method_string()));
     request_.remote_address = connection_.remote_address;
-    if (host_.options.trust_forwarded)
+    if (!host_.options.trusted_proxies.empty())
       take_forwarded();
   }
 
   void take_forwarded() {
-    std::string_view list;
-    for (const auto& [name, value] : request_.headers)
-      if (name == "x-forwarded-for") // the last one is the proxy's own
-        list = value;
-    list = list.substr(list.rfind(',') + 1);
-    auto from = list.find_first_not_of(" \t");
+    const auto& trusted = host_.options.trusted_proxies;
     boost::system::error_code ec;
-    if (from != std::string_view::npos)
-      if (auto parsed =
-              asio::ip::make_address(std::string{list.substr(from, list.find_last_not_of(" \t") - from + 1)}, ec);
-          !ec)
-        request_.remote_address = parsed.to_string();
+    auto peer = asio::ip::make_address(connection_.remote_address, ec);
+    if (ec || !trusted.contains(peer))
+      return;
+    std::string list; // several lines are one list
+    for (const auto& [name, value] : request_.headers)
+      if (name == "x-forwarded-for")
+        list += (list.empty() ? "" : ",") + value;
+    request_.remote_address = client_behind(trusted, peer, list).to_string();
     request_.secure = request_.header("x-forwarded-proto") == "https";
   }
 

@@ -29,8 +29,7 @@ asio::awaitable<std::variant<std::string, problem>> start_session(const head& h,
   if (!opened)
     co_return problem_of(opened.error());
   std::string cookie = std::string{session_cookie} + "=" + token +
-                       "; Path=/; HttpOnly; SameSite=Lax; Max-Age=" + std::to_string(h.session_ms / 1000) +
-                       (h.secure_cookies ? "; Secure" : "");
+                       "; Path=/; HttpOnly; SameSite=Lax; Max-Age=" + std::to_string(h.session_ms / 1000);
   co_return cookie;
 }
 

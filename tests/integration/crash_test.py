@@ -53,6 +53,18 @@ class Follower:
         self._thread.join(60 * PATIENCE)
 
 
+def what_it_waits_for(admin, job):
+    """The states of all who have a part in it; for whoever reads the failure."""
+    told = []
+    for path in (f"/api/jobs/{job}", f"/api/admin/actors/job/{job}", "/api/admin/actors/scheduler/main", "/api/admin/actors/cluster/main",
+                 "/api/admin/actors/directory/main", "/api/admin/actors/device/local/cpu0"):
+        try:
+            told.append(f"{path}: {json.dumps(admin.get(path))[:4000]}")
+        except Exception as problem:
+            told.append(f"{path}: {problem}")
+    return "\n".join(told)
+
+
 class Crash(unittest.TestCase):
     def film_of(self, view):
         return next(a["sha256"] for a in view["artifacts"] if a["name"] == "video")
@@ -108,7 +120,8 @@ class Crash(unittest.TestCase):
                 jobs[job] = view
                 assert_money_is_right(self, user, jobs, admin)
             except Exception:
-                print(f"\nkills of job {job}: {story}\n{head.log_tail(80)}", flush=True)
+                head.keep = True
+                print(f"\nkills of job {job}: {story}\n{what_it_waits_for(admin, job)}\n{head.log_tail(80)}", flush=True)
                 raise
             print(f"{KILLS - left:3d} kills; job with {len(story)}: {story[-1][3]:.1f} s; attempts "
                   f"{sum(stage['attempts'] for stage in view['stages'])} of {len(view['stages'])}", flush=True)

@@ -258,6 +258,7 @@ class Head:
         self.settings.update(settings or {})
         self.environment = clean_environment(TROUPE_ADMIN_PASSWORD=ADMIN_PASSWORD, **(environment or {}))
         self.process = None
+        self.keep = False  # for whoever reads a failure
         self.port = None
         self.log = open(self.data.parent / (self.data.name + ".log"), "w+b")
         self.users = []
@@ -349,6 +350,9 @@ class Head:
             time.sleep(0.02)
         if not self.log.closed:
             self.log.close()
+        if self.keep:
+            print(f"kept: the data directory {self.data} and the log {self.log.name}", flush=True)
+            return
         if os.environ.get("TROUPE_KEEP_DATA") is None:
             shutil.rmtree(self.data, ignore_errors=True)
         if os.environ.get("TROUPE_KEEP_LOGS") is None:

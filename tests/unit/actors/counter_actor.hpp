@@ -3,8 +3,7 @@
 #include "actors/base/persistent.hpp"
 #include "common/check.hpp"
 
-// -- counter_messages.hpp: what it can be told and what it answers
-// ------------------------------------------------------
+// -- counter_messages.hpp: what it can be told and what it answers ----------------------------------------------------
 
 namespace troupe {
 
@@ -26,8 +25,7 @@ CAF_ADD_TYPE_ID(troupe_counter, (troupe::counted))
 CAF_ADD_TYPE_ID(troupe_counter, (troupe::add_to_counter))
 CAF_END_TYPE_ID_BLOCK(troupe_counter)
 
-// -- counter_core.hpp: the rules, pure
-// ----------------------------------------------------------------------------------
+// -- counter_core.hpp: the rules, pure --------------------------------------------------------------------------------
 
 namespace troupe::counter {
 
@@ -58,8 +56,7 @@ public:
 
 } // namespace troupe::counter
 
-// -- counter_actor.hpp: the mailbox
-// -------------------------------------------------------------------------------------
+// -- counter_actor.hpp: the mailbox -----------------------------------------------------------------------------------
 
 namespace troupe {
 

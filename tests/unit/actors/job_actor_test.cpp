@@ -20,6 +20,9 @@ struct heard {
   std::size_t reattached = 0;
 };
 
+/// What devices say when they are asked for an attempt: true and false are their word, null is none.
+using device_word = json;
+
 /// Two stages of 5 credits, one after the other; each makes a file.
 json plan_of_two() {
   auto parsed = workflow::parse_definition(json::parse(R"({
@@ -41,6 +44,7 @@ struct JobActor : ::testing::Test {
   actor_board board;
   deterministic_system cluster;
   heard told;
+  device_word runs;
   address_book_ptr book_of_addresses = std::make_shared<address_book>();
   caf::actor ledger, job;
 
@@ -63,7 +67,9 @@ struct JobActor : ::testing::Test {
     };
     auto nodes = [this]() -> caf::behavior {
       return {[this](run_stage& m) { told.assigned.push_back(m.what); },
-              [](attempt_asked&) { return description{json::object()}; }};
+              [this](attempt_asked&) {
+                return description{runs.is_null() ? json::object() : json{{"runs", runs}}};
+              }};
     };
     book_of_addresses->directory = cluster.system.spawn(router);
     book_of_addresses->scheduler = cluster.system.spawn(scheduler);
@@ -245,6 +251,36 @@ TEST_F(JobActor, EndsTheSameWhenItIsMadeAgainAfterEveryStep) {
   EXPECT_EQ(status(), "succeeded");
   EXPECT_EQ(money().spent, credits(10));
   EXPECT_EQ(money().held, 0);
+}
+
+TEST_F(JobActor, WhenIdleAsksAfterAnAttemptWhoseReportWasLost) {
+  submit(100);
+  place(0, 1);
+  runs = true;
+  EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"})); // its device runs it: all is well
+  EXPECT_EQ(told.reattached, 1u);
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0}));
+  runs = false;
+  cluster.scheduler.advance_time(std::chrono::seconds(1));
+  cluster.scheduler.run();
+  EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"}));
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0})) << "nobody runs it: it is queued again";
+  ASSERT_TRUE(place(0, 2));
+  ASSERT_TRUE(finish(0, 2));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, IsQueuedAgainWhenItWasPlacedUnderAStaleNumber) {
+  submit(100);
+  place(0, 3);
+  fail(0, 3, "lost_node");
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0}));
+  EXPECT_FALSE(place(0, 3)); // with this answer the scheduler forgets the stage
+  cluster.scheduler.advance_time(std::chrono::seconds(1));
+  cluster.scheduler.run();
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0, 0}));
+  ASSERT_TRUE(place(0, 4));
+  ASSERT_TRUE(finish(0, 4));
 }
 
 TEST_F(JobActor, AnAttemptThatACrashForgotIsTakenBack) {

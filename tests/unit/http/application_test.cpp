@@ -76,6 +76,14 @@ protected:
     all.push_back(simple(verb::get, "/v1/mine", "mine", family::openai, access::account));
     all.push_back(simple(verb::get, "/api/admin/actors", "actors", family::studio, access::admin));
     all.push_back(simple(verb::post, "/api/login", "login", family::studio, access::anyone, rate_class::login));
+    declaration cookie;
+    cookie.method = verb::get;
+    cookie.path = "/api/cookie";
+    cookie.operation = "cookie";
+    cookie.needs = access::anyone;
+    all.push_back(declare(std::move(cookie), [](const request&, nothing, nothing) -> asio::awaitable<reply> {
+      co_return reply::of(json::object()).with("set-cookie", "a=b; HttpOnly");
+    }));
     pages_options pages;
     pages.sources = &sources;
     pages.ready = {{"storage", [this] { return storage_says; }}};
@@ -87,6 +95,7 @@ protected:
     server_options listen;
     listen.port = 0;
     listen.threads = 1;
+    listen.trusted_proxies = networks::parse({"127.0.0.1"}).value();
     auto started = server::start(listen, [this](request&& r) { return app->answer(std::move(r)); });
     ASSERT_TRUE(started);
     running = std::move(*started);
@@ -190,6 +199,13 @@ TEST_F(an_application, tells_public_endpoints_who_asks_if_it_can) {
   EXPECT_EQ(get("/api/keys", {"authorization: Bearer pk_ada"})["who"], "ada");
   EXPECT_EQ(get("/api/keys", {"authorization: Bearer wrong"})["who"], "");
   EXPECT_EQ(get("/api/keys", {"cookie: a=b; troupe_session=s1"})["who"], "ada");
+}
+
+TEST_F(an_application, keeps_cookies_to_tls_where_that_is_what_it_is_reached_by) {
+  get("/api/cookie");
+  EXPECT_EQ(last.header("set-cookie"), "a=b; HttpOnly");
+  get("/api/cookie", {"x-forwarded-proto: https"});
+  EXPECT_EQ(last.header("set-cookie"), "a=b; HttpOnly; Secure");
 }
 
 TEST_F(an_application, wants_a_same_origin_for_changes_that_come_with_a_cookie) {

@@ -134,6 +134,18 @@ TEST_F(a_server, echoes_a_valid_request_id_and_replaces_any_other) {
   EXPECT_EQ(other.size(), 36u);
 }
 
+TEST_F(a_server, believes_the_forwarded_address_of_a_trusted_proxy_only) {
+  auto seen_from = [&](std::uint16_t port) {
+    http_client c{port};
+    c.send("GET / HTTP/1.1\r\nhost: t\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-for: 203.0.113.7\r\n\r\n");
+    return json::parse(c.response().body)["from"].get<std::string>();
+  };
+  EXPECT_EQ(seen_from(start()), "127.0.0.1");
+  running.reset();
+  options.trusted_proxies = networks::parse({"127.0.0.0/8"}).value();
+  EXPECT_EQ(seen_from(start()), "203.0.113.7");
+}
+
 TEST_F(a_server, closes_when_asked_to_and_after_http_1_0) {
   auto port = start();
   http_client a{port}, b{port};

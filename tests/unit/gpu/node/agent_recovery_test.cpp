@@ -108,6 +108,27 @@ TEST_F(recovery_test, out_of_touch_for_longer_than_the_lease_it_stops_its_attemp
   EXPECT_TRUE(hello.running.empty() && hello.unacknowledged.empty() && hello.unacknowledged_failures.empty());
 }
 
+// Goal: no head waits for an attempt that nobody runs. Method: a head hears of an attempt in the hello, and the lease
+// ends before its welcome.
+TEST_F(recovery_test, an_attempt_given_up_after_the_hello_is_told_to_the_new_head) {
+  start_head();
+  h->terms.lease_ms = 300;
+  start_node();
+  ASSERT_TRUE(h->wait_for<wire::hello>());
+  ASSERT_TRUE(h->wait_for<wire::node_heartbeat>());
+  assign(stage(0, "test.hold"));
+  ASSERT_TRUE(wait_until([&] { return watch->now == 1; }));
+  h.reset();
+  h = std::make_unique<head>(endpoint, head_keys);
+  h->silent = true;
+  h->allow(keys.public_key);
+  ASSERT_TRUE(h->wait_for<wire::hello>());
+  ASSERT_EQ(last_hello().running.size(), 1u);
+  ASSERT_TRUE(h->wait_for<wire::failed>());
+  EXPECT_EQ(h->all<wire::failed>()[0].second.fault, "cancelled");
+  EXPECT_EQ(watch->now, 0);
+}
+
 TEST_F(recovery_test, an_orphaned_node_ends_by_itself) {
   start_node([](agent_options& x) { x.exit_when_orphaned_ms = 200; });
   ASSERT_TRUE(wait_until([&] { return node->ended(); }));

@@ -1,0 +1,143 @@
+#include "actors/job/job_actor.hpp"
+
+// What nodes report of attempts.
+
+#include <openssl/evp.h>
+
+namespace troupe {
+
+namespace {
+
+std::string base64(const std::string& bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  auto n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                           reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(n));
+  return out;
+}
+
+std::vector<workflow::artifact> artifacts_of(const std::vector<wire::artifact>& in) {
+  std::vector<workflow::artifact> out;
+  for (const auto& a : in)
+    out.push_back({a.port, a.sha256, a.bytes, a.content_type, a.metadata});
+  return out;
+}
+
+} // namespace
+
+caf::result<description> job_actor::report(stage_report& m) {
+  if (!core_.exists())
+    return refuse(refusal::not_found, "no such job");
+  if (auto r = std::get_if<wire::finished>(&m.what))
+    return on_report(m.device, *r);
+  if (auto r = std::get_if<wire::failed>(&m.what))
+    return on_report(m.device, *r);
+  if (auto r = std::get_if<wire::progress>(&m.what))
+    return on_report(*r);
+  if (auto r = std::get_if<wire::preview>(&m.what))
+    return on_report(*r);
+  return refuse(refusal::invalid, "no report of an attempt");
+}
+
+caf::result<description> job_actor::on_report(const std::string& device, wire::finished& r) {
+  auto at = now_ms();
+  auto stage = r.ref.stage;
+  if (stage >= core_.run().plan().stages.size())
+    return refuse(refusal::invalid, "the job has no such stage");
+  auto outputs = artifacts_of(r.outputs);
+  if (auto missing = core_.run().missing_output(stage, outputs); !missing.empty()) {
+    wire::failed f{r.ref, r.device, "unknown", "the engine made no '" + missing + "'", {}, r.run_ms};
+    return on_report(device, f);
+  }
+  jobs::advanced known;
+  known.device = device;
+  known.engine = r.engine;
+  known.preview = r.preview;
+  known.run_ms = r.run_ms;
+  auto s = advance(workflow::stage_succeeded{stage, r.ref.attempt, std::move(outputs)}, std::move(known), at);
+  if (!s) {               // told twice, or stale: the node may forget it once what it repeats is durable
+    queued_.erase(stage); // with the attempt the scheduler forgot the stage; it hears of it again if it still waits
+    return commit_and_answer({}, at);
+  }
+  awaited_.erase(stage);
+  queued_.erase(stage);
+  tell_stage(*s, stage);
+  return commit_and_answer(std::move(*s), at);
+}
+
+caf::result<description> job_actor::on_report(const std::string& device, wire::failed& r) {
+  auto at = now_ms();
+  auto stage = r.ref.stage;
+  if (stage >= core_.run().plan().stages.size())
+    return refuse(refusal::invalid, "the job has no such stage");
+  jobs::advanced known;
+  known.device = device;
+  known.run_ms = r.run_ms;
+  std::optional<step> s;
+  auto current =
+      core_.run().at(stage).state == workflow::stage_state::running && core_.run().at(stage).attempt == r.ref.attempt;
+  if (current && (r.fault == "missing_input" || r.fault == "corrupt_input")) {
+    if (auto producer = core_.run().producer_of(stage, r.artifact)) {
+      log::error("job {}: an input of stage {} is {}; stage {} makes it again", id(),
+                 core_.run().plan().stages[stage].name, r.fault == "missing_input" ? "gone" : "corrupt",
+                 core_.run().plan().stages[*producer].name);
+      s = advance(workflow::artifact_lost{*producer}, known, at);
+    }
+  }
+  if (!s)
+    s = advance(workflow::stage_failed{stage, r.ref.attempt, workflow::fault_of(r.fault), r.message, at}, known, at);
+  if (!s) {
+    queued_.erase(stage);
+    return commit_and_answer({}, at);
+  }
+  awaited_.erase(stage);
+  tell_stage(*s, stage);
+  return commit_and_answer(std::move(*s), at);
+}
+
+caf::result<description> job_actor::on_report(const wire::progress& r) {
+  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt ||
+      core_.ended())
+    return refuse(refusal::conflict, "the attempt is stale");
+  core_.note_progress(r.ref.stage, r.fraction, r.step);
+  auto now = steady_ms();
+  auto& last = told_progress_[r.ref.stage];
+  if (now - last < options_.progress_every_ms)
+    return description{};
+  last = now;
+  step s;
+  auto running_ms = now_ms() - core_.facts(r.ref.stage).started_at;
+  json data = {{"stage", core_.run().plan().stages[r.ref.stage].name},
+               {"index", r.ref.stage},
+               {"fraction", r.fraction},
+               {"step", r.step},
+               {"job_fraction", core_.progress()}};
+  if (r.fraction > 0.02)
+    data["eta_s"] = static_cast<double>(running_ms) * (1 - r.fraction) / r.fraction / 1000;
+  note(s, "progress", std::move(data));
+  commit_step(
+      std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
+  return description{};
+}
+
+caf::result<description> job_actor::on_report(const wire::preview& r) {
+  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt ||
+      core_.ended())
+    return refuse(refusal::conflict, "the attempt is stale");
+  auto now = steady_ms();
+  auto& last = told_preview_[r.ref.stage];
+  if (now - last < options_.preview_every_ms)
+    return description{};
+  last = now;
+  step s;
+  note(s, "preview",
+       {{"stage", core_.run().plan().stages[r.ref.stage].name},
+        {"index", r.ref.stage},
+        {"content_type", "image/jpeg"},
+        {"jpeg", base64(r.jpeg)}});
+  commit_step(
+      std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
+  return description{};
+}
+
+} // namespace troupe

@@ -1,0 +1,165 @@
+#include "actors/job/job_actor.hpp"
+
+// One step of the run and its batch: events, money, rows, and what listeners are told.
+
+#include "storage/database.hpp"
+
+namespace troupe {
+
+using storage::table;
+
+std::optional<job_actor::step> job_actor::advance(workflow::event what, jobs::advanced known, timestamp at) {
+  known.what = workflow::to_json(what);
+  known.at = at;
+  step s;
+  event happened = std::move(known);
+  s.effects = core_.apply(happened);
+  if (!s.effects.changed)
+    return std::nullopt;
+  s.events.push_back(std::move(happened));
+  follow(s, at);
+  return s;
+}
+
+void job_actor::follow(step& s, timestamp) {
+  const auto& stages = core_.run().plan().stages;
+  micro_credits charged = 0;
+  for (auto index : s.effects.capture) {
+    const auto& stage = stages[index];
+    if (stage.price <= 0)
+      continue;
+    charged += stage.price;
+    s.movements.push_back({"capture", stage.price, id(), std::to_string(index), {}, stage.name});
+    note(s, "charge",
+         {{"stage", stage.name},
+          {"index", index},
+          {"credits", static_cast<double>(stage.price) / micro_per_credit},
+          {"micro_credits", stage.price}});
+  }
+  micro_credits back = 0;
+  for (auto index : s.effects.release)
+    back += stages[index].price;
+  if (back > 0)
+    s.movements.push_back({"release", 0, id(), {}, {}, core_.status()});
+  if (core_.ended()) {
+    s.rows.push_back({table::open_jobs, id(), std::nullopt, false});
+    if (core_.run().now() == workflow::phase::succeeded)
+      add_result_rows(s);
+    tell_end(s);
+  }
+}
+
+void job_actor::add_result_rows(step& s) const {
+  const auto& account = core_.origin().account;
+  for (const auto& f : core_.files()) {
+    s.rows.push_back({table::files, storage::key_of(account, f.filename),
+                      pack({{"sha256", f.content.sha256},
+                            {"bytes", f.content.bytes},
+                            {"content_type", f.content.content_type},
+                            {"metadata", f.content.metadata},
+                            {"job", id()}}),
+                      false});
+    s.rows.push_back({table::blob_uses, storage::key_of(f.content.sha256, storage::key_of(account, f.filename)),
+                      std::string{}, false});
+    json data = {{"name", f.name},
+                 {"filename", f.filename},
+                 {"url", "/api/video/" + f.filename},
+                 {"content_type", f.content.content_type},
+                 {"bytes", f.content.bytes},
+                 {"sha256", f.content.sha256}};
+    s.feed.push_back(pack({{"event", "artifact"}, {"job", id()}, {"data", std::move(data)}}));
+  }
+}
+
+void job_actor::note(step& s, const char* what, json data) const {
+  s.feed.push_back(pack({{"event", what}, {"job", id()}, {"at", now_ms()}, {"data", std::move(data)}}));
+}
+
+void job_actor::tell_stage(step& s, std::uint32_t stage) const {
+  const auto& planned = core_.run().plan().stages[stage];
+  const auto& now = core_.run().at(stage);
+  const auto& facts = core_.facts(stage);
+  json data = {{"stage", planned.name},     {"index", stage},
+               {"kind", planned.kind},      {"status", workflow::name_of(now.state)},
+               {"attempt", facts.attempts}, {"job_fraction", core_.progress()},
+               {"device", facts.device}};
+  if (now.state == workflow::stage_state::succeeded) {
+    data["run_ms"] = facts.run_ms;
+    data["engine"] = facts.engine;
+  } else if (!now.last_message.empty()) {
+    data["error"] = now.last_message;
+  }
+  // It is told before what it led to (charge, artifact, done).
+  s.feed.insert(s.feed.begin(), pack({{"event", "stage"}, {"job", id()}, {"at", now_ms()}, {"data", std::move(data)}}));
+}
+
+void job_actor::tell_end(step& s) const {
+  json data = {{"status", core_.status()},
+               {"credits_used", static_cast<double>(core_.charged()) / micro_per_credit},
+               {"micro_credits_used", core_.charged()}};
+  if (core_.run().now() == workflow::phase::failed)
+    data["error"] = core_.run().failure();
+  note(s, "state", {{"status", core_.status()}});
+  note(s, "done", std::move(data));
+}
+
+void job_actor::commit_step(step s, timestamp at, std::function<void(const booked&)> then,
+                            std::function<void(caf::error)> failed) {
+  book request;
+  request.account = core_.origin().account;
+  request.at = at;
+  request.movements = std::move(s.movements);
+  request.feed = std::move(s.feed);
+  request.attached.rows = std::move(s.rows);
+  append_into(s.events, request.attached);
+  // Lists and polling read the summary: it changes with the status, which any event but a start may have changed.
+  if (!s.events.empty() && !core_.is_forgotten())
+    request.attached.rows.push_back({table::jobs, id(), pack(core_.summary()), false});
+  ++commits_;
+  request_ledger(std::move(request), std::move(then), std::move(failed));
+}
+
+void job_actor::request_ledger(book request_message, std::function<void(const booked&)> then,
+                               std::function<void(caf::error)> failed) {
+  request(others_->directory, caf::infinite, routed(std::move(request_message)))
+      .then(
+          [this, then = std::move(then)](booked& answer) {
+            --commits_;
+            then(answer);
+          },
+          [this, failed = std::move(failed)](caf::error& why) {
+            --commits_;
+            failed(why);
+            auto refused = read_refusal(why);
+            if (refused.why == refusal::insufficient_credits)
+              quit(); // it never was
+            else
+              drop("its ledger did not take a step: " + refused.message);
+          });
+}
+
+caf::result<description> job_actor::commit_and_answer(step s, timestamp at) {
+  auto promise = make_response_promise<description>();
+  auto effects = s.effects;
+  commit_step(
+      std::move(s), at,
+      [this, promise, effects = std::move(effects)](const booked&) mutable {
+        promise.deliver(description{{{"job_id", id()}, {"status", core_.status()}}});
+        run_effects(effects);
+      },
+      [promise](caf::error why) mutable { promise.deliver(std::move(why)); });
+  return promise;
+}
+
+void job_actor::run_effects(const workflow::effects& effects) {
+  if (!effects.withdraw.empty()) {
+    withdraw_stages withdraw{id(), effects.withdraw};
+    for (auto stage : effects.withdraw)
+      queued_.erase(stage);
+    tell(others_->scheduler, std::move(withdraw));
+  }
+  if (core_.exists() && !core_.ended())
+    queue_ready();
+}
+
+} // namespace troupe
