@@ -96,7 +96,8 @@ TEST(openai_errors, have_a_type_a_param_and_a_code) {
 TEST(error_schemas, require_what_the_errors_have) {
   for (auto f : {family::studio, family::unified, family::platform, family::openai}) {
     auto body = render(invalid("x", "y"), f);
-    for (const auto& field : error_schema(f)["required"])
+    auto schema = error_schema(f);
+    for (const auto& field : schema["required"])
       EXPECT_TRUE(body.contains(field.get<std::string>()));
   }
 }

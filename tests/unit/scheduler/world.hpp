@@ -55,7 +55,7 @@ public:
   }
   std::vector<command> queue(const stage_builder& stage) { return tell(stage_queued{stage.asked}); }
   /// Ends a running stage.
-  std::vector<command> end(const stage_ref& ref, outcome how = outcome::ok, std::uint32_t run_ms = 1000) {
+  std::vector<command> end(stage_ref ref, outcome how = outcome::ok, std::uint32_t run_ms = 1000) {
     auto at = running.at(ref);
     running.erase(ref);
     return tell(stage_ended{ref, at.attempt, at.device, how, run_ms});
