@@ -7,6 +7,7 @@
 #include "http/admin/admin.hpp"
 #include "http/application.hpp"
 #include "http/bridge/head.hpp"
+#include "http/bridge/store_answer_book.hpp"
 #include "http/bridge/store_authenticator.hpp"
 #include "http/pages/pages.hpp"
 #include "http/server/server.hpp"
@@ -69,7 +70,7 @@ struct front {
                                 catalog::default_tiers(),
                                 config.engines.stand_ins_allowed,
                                 config.accounts.session_days * 24 * 3600 * 1000},
-      authenticator(head) {}
+      authenticator(head), answers(head) {}
 
   result<void> open(const configuration& config);
 
@@ -79,6 +80,7 @@ struct front {
   http::blob_guard guard;
   http::head head;
   http::store_authenticator authenticator;
+  http::store_answer_book answers;
   http::metrics metrics;
   std::unique_ptr<http::application> application;
   std::unique_ptr<http::server> server;
@@ -122,6 +124,7 @@ result<void> front::open(const configuration& config) {
                            return head.workflows.all().empty() ? std::string{"no workflow is loaded"} : std::string{};
                          }});
   http::application_options options;
+  options.answers = &answers;
   options.limits.spend_per_user_minute = config.limits.spend_per_user_minute;
   options.limits.login_per_address_5min = config.limits.login_per_address_5min;
   options.limits.signup_per_address_hour = config.limits.signup_per_address_hour;

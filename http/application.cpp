@@ -2,6 +2,11 @@
 
 #include "common/log.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
 #include <chrono>
 
 namespace troupe::http {
@@ -9,6 +14,8 @@ namespace troupe::http {
 namespace {
 
 constexpr std::size_t idempotency_key_max = 255;
+constexpr auto same_key_wait = std::chrono::seconds(30);
+constexpr auto same_key_look = std::chrono::milliseconds(20);
 
 void add_limit_headers(reply& out, const rate_verdict& v) {
   out.headers.emplace_back("x-ratelimit-limit", std::to_string(v.limit));
@@ -122,8 +129,55 @@ asio::awaitable<reply> application::serve(request& r, const endpoint& e) {
       out.headers.emplace_back("www-authenticate", "Bearer");
     co_return out;
   }
-  if (auto key = r.header("idempotency-key"); e.idempotency_key && key.size() > idempotency_key_max)
-    co_return reply{invalid("Idempotency-Key must be at most 255 characters long", "Idempotency-Key")};
+  auto key = std::string{r.header("idempotency-key")};
+  bool once = !key.empty() && e.method == verb::post && e.needs != access::anyone && r.who.has_value();
+  if (once)
+    co_return co_await serve_once(r, e, std::move(key));
+  co_return co_await serve_within_limits(r, e);
+}
+
+// The first answer again, if there is one; else the work, and its answer is kept before it is given.
+asio::awaitable<reply> application::serve_once(request& r, const endpoint& e, std::string key) {
+  auto printable = [](unsigned char c) { return c > 0x20 && c < 0x7f; };
+  if (key.size() > idempotency_key_max || !std::all_of(key.begin(), key.end(), printable))
+    co_return reply{invalid("Idempotency-Key must have 1 to 255 printable ASCII characters", "Idempotency-Key")};
+  if (options_.answers == nullptr)
+    co_return reply{unavailable("This server keeps no answers for Idempotency-Key")};
+  const auto& account = r.who->account;
+  auto row = options_.answers->row_of(account, key);
+  keys_at_work::hold turn{at_work_, row};
+  auto executor = co_await asio::this_coro::executor;
+  auto deadline = std::chrono::steady_clock::now() + same_key_wait;
+  while (!turn.take()) {
+    if (std::chrono::steady_clock::now() > deadline)
+      co_return reply{
+          problem{409, "conflict", "A request with this Idempotency-Key is still being worked on", json::object(), {}}};
+    asio::steady_timer pause{executor, same_key_look};
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  auto fingerprint = fingerprint_of(r);
+  auto first = options_.answers->find(account, key, now_ms());
+  if (first && first->fingerprint != fingerprint)
+    co_return reply{reused_key(e.family)};
+  if (first && first->answered) {
+    auto again = std::move(*first->answered);
+    again.headers.emplace_back("idempotent-replayed", "true");
+    co_return again;
+  }
+  r.only_once = once{row, fingerprint, first ? first->job : std::string{}};
+  auto out = co_await serve_within_limits(r, e);
+  bool plain = std::holds_alternative<json>(out.body) || std::holds_alternative<std::monostate>(out.body);
+  if (out.status >= 200 && out.status < 300 && plain) {
+    auto kept = co_await options_.answers->keep(account, key, fingerprint, out, now_ms());
+    if (!kept)
+      log::warn("http: the answer to request {} of account {} is not kept for its Idempotency-Key; a repeat is worked "
+                "on anew unless it made a job",
+                r.request_id, account);
+  }
+  co_return out;
+}
+
+asio::awaitable<reply> application::serve_within_limits(request& r, const endpoint& e) {
   rate_verdict verdict;
   if (e.rate == rate_class::login || e.rate == rate_class::signup)
     verdict = limiter_.count(e.rate, r.remote_address, now_ms());

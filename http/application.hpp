@@ -4,6 +4,7 @@
 
 #include "http/authentication.hpp"
 #include "http/endpoint.hpp"
+#include "http/idempotency.hpp"
 #include "http/metrics.hpp"
 #include "http/rate_limit.hpp"
 #include "http/router.hpp"
@@ -20,6 +21,8 @@ struct application_options {
   bool cross_origin = true;
   /// Origins that are the server's own besides the Host of the request, e.g. "https://studio.example.org".
   std::vector<std::string> own_origins;
+  /// Where first answers are kept for Idempotency-Key; must outlive the application. Null: such a header is refused.
+  answer_book* answers = nullptr;
 };
 
 /// Owns the endpoints. Thread-safe once made. It must outlive the server that it is the handler of.
@@ -40,6 +43,8 @@ private:
   application(std::vector<endpoint> all, authenticator& who, application_options options);
   asio::awaitable<reply> route(request& r, std::string& operation);
   asio::awaitable<reply> serve(request& r, const endpoint& e);
+  asio::awaitable<reply> serve_once(request& r, const endpoint& e, std::string key);
+  asio::awaitable<reply> serve_within_limits(request& r, const endpoint& e);
   asio::awaitable<std::optional<problem>> identify(request& r, const endpoint& e);
 
   std::vector<endpoint> endpoints_;
@@ -47,6 +52,7 @@ private:
   application_options options_;
   std::optional<router> router_;
   rate_limiter limiter_;
+  keys_at_work at_work_;
   request_metrics counts_;
 };
 

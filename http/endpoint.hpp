@@ -49,7 +49,6 @@ struct declaration {
   rate_class rate = rate_class::read;
   int success = 200;
   std::string produces = "application/json";
-  bool idempotency_key = false; ///< an Idempotency-Key header applies; the handler does what it says
 };
 
 struct endpoint : declaration {

@@ -43,6 +43,15 @@ struct identity {
   std::optional<std::int64_t> per_minute; ///< the key's own rate limit; 0 = none
 };
 
+/// What an Idempotency-Key means to a handler.
+struct once {
+  /// The row to write in the same batch as the work (only if it is absent), with once_row(), so that a crash before the
+  /// answer cannot let the work be done again. Handlers whose work may be repeated need not.
+  std::string row;
+  std::string fingerprint;
+  std::string job; ///< the job that was made for this key before a crash
+};
+
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
 struct request {
@@ -57,6 +66,7 @@ struct request {
   std::map<std::string, std::string> path_params; ///< decoded; filled by the router
   http::family family = http::family::studio;     ///< whose error shape answers
   std::optional<identity> who;                    ///< filled by the pipeline
+  std::optional<once> only_once;                  ///< with an Idempotency-Key
   bool secure = false;                            ///< it came over TLS (or a trusted proxy says so)
 
   /// The first header of that name (in any case); empty if there is none.

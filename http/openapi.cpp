@@ -25,6 +25,8 @@ std::string documented_path(std::string path) {
   return path;
 }
 
+bool may_come_once(const endpoint& e) { return e.method == verb::post && e.needs != access::anyone; }
+
 json parameters_of(const endpoint& e) {
   json out = json::array();
   auto path = documented_path(e.path);
@@ -38,7 +40,7 @@ json parameters_of(const endpoint& e) {
     parameter["required"] = std::find(required.begin(), required.end(), name) != required.end();
     out.push_back(std::move(parameter));
   }
-  if (e.idempotency_key)
+  if (may_come_once(e))
     out.push_back({{"name", "Idempotency-Key"},
                    {"in", "header"},
                    {"required", false},
@@ -71,7 +73,7 @@ json responses_of(const endpoint& e) {
     error(402, "Not enough credits");
   if (e.path.find('{') != e.path.npos)
     error(404, "Not there, or not yours");
-  if (e.idempotency_key)
+  if (may_come_once(e))
     error(409, "The Idempotency-Key was used with another body");
   if (e.has_body) {
     error(413, "The body is too large");

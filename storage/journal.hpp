@@ -31,6 +31,7 @@ enum class table : std::uint8_t {
   blob_uses = 11,   // sha256 / account / file name → empty: why a blob is kept
   definitions = 12, // content hash → workflow definition
   nodes = 13,       // node → public key, name, revoked
+  idempotency = 20, // account / keyed hash of an Idempotency-Key → what was first asked and answered
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.

@@ -56,6 +56,7 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
   auto price = core_.price();
   if (price > 0)
     s.movements.push_back({"hold", price, m.job, {}, {}, m.workflow});
+  s.rows = std::move(m.rows);
   s.rows.push_back({table::account_jobs, storage::key_of(m.account, m.generation), pack(m.job), false});
   s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});
   note(s, "state", {{"status", "queued"}, {"credits_held", price / micro_per_credit}});

@@ -161,6 +161,7 @@ json job_core::view() const {
               {"finished_at", time_or_null(ended_at_)},
               {"credits_held", ended() ? 0.0 : credits_of(price() - charged())},
               {"credits_used", credits_of(charged())},
+              {"price_micro_credits", price()},
               {"stages", stages},
               {"artifacts", artifacts}};
   if (preview())

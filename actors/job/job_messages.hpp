@@ -29,10 +29,11 @@ struct submit_job {
   std::uint64_t feed_before = 0; // id of the last entry in the account's log before the job's first
   std::string period;            // of the monthly allowance, given before the hold if it is due
   micro_credits allowance = 0;
+  std::vector<storage::row> rows; // written with it: what says that the request was worked on
   timestamp at = 0;
 };
 TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, feed_before,
-               period, allowance, at)
+               period, allowance, rows, at)
 
 /// The job as its owner sees it. Errors: not_found.
 struct describe_job {

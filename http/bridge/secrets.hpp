@@ -4,6 +4,7 @@
 
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,12 @@ public:
 
   /// BLAKE2b-256 of the text, keyed, as 64 hex digits.
   std::string hash(std::string_view text) const;
+
+  /// Encrypts and authenticates (XSalsa20-Poly1305) under a key made of the secret and `context`; base64 without
+  /// padding. What opens it must come with the same context.
+  std::string seal(std::string_view text, std::string_view context) const;
+  /// Nothing when it was not sealed so, or was changed.
+  std::optional<std::string> open(std::string_view sealed, std::string_view context) const;
 
 private:
   std::array<unsigned char, 32> key_{};

@@ -1,6 +1,7 @@
 #include "http/bridge/submission.hpp"
 
 #include "common/random.hpp"
+#include "http/bridge/store_answer_book.hpp"
 #include "workflows/expand.hpp"
 
 namespace troupe::http {
@@ -27,6 +28,44 @@ std::optional<problem> unserved(const head& h, const workflow::plan& plan) {
     return out;
   }
   return std::nullopt;
+}
+
+json stages_of(const workflow::plan& plan) {
+  json out = json::array();
+  for (const auto& stage : plan.stages)
+    out.push_back({{"index", stage.index},
+                   {"name", stage.name},
+                   {"kind", stage.kind},
+                   {"depends_on", stage.dependencies},
+                   {"price_credits", static_cast<double>(stage.price) / micro_per_credit}});
+  return out;
+}
+
+/// The job that a request made before the server died on its answer.
+asio::awaitable<std::variant<accepted_job, problem>> made_before(const head& h, const request& r) {
+  describe_job ask;
+  ask.job = r.only_once->job;
+  auto job = co_await h.actors.ask(std::move(ask));
+  if (!job)
+    co_return problem_of(job.error());
+  read_books read;
+  read.account = r.who->account;
+  auto money = co_await h.actors.ask(std::move(read));
+  if (!money)
+    co_return problem_of(money.error());
+  const auto& view = job->value;
+  accepted_job out;
+  out.receipt = {r.only_once->job, view.value("price_micro_credits", micro_credits{0}), money->balance};
+  out.workflow = view.value("workflow", std::string{});
+  out.version = view.value("workflow_version", 1u);
+  out.stages = json::array();
+  for (const auto& stage : view.value("stages", json::array())) {
+    json one;
+    for (const auto* field : {"index", "name", "kind", "depends_on", "price_credits"})
+      one[field] = stage.value(field, json{});
+    out.stages.push_back(std::move(one));
+  }
+  co_return out;
 }
 
 } // namespace
@@ -81,8 +120,11 @@ std::variant<workflow::plan_ptr, problem> plan_of(const head& h, const identity*
   return std::make_shared<const workflow::plan>(std::move(*expanded));
 }
 
-asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const identity& who, std::string name,
+asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const request& r, std::string name,
                                                             json inputs) {
+  if (r.only_once && !r.only_once->job.empty())
+    co_return co_await made_before(h, r);
+  const auto& who = *r.who;
   auto planned = plan_of(h, &who, name, inputs);
   if (auto why = std::get_if<problem>(&planned))
     co_return std::move(*why);
@@ -108,10 +150,12 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   auto allowance = allowance_of(h, who.tier, command.at);
   command.period = allowance.period;
   command.allowance = allowance.amount;
+  if (auto row = once_row(r, command.job, command.at))
+    command.rows.push_back(std::move(*row));
   auto receipt = co_await h.actors.ask(std::move(command), true);
   if (!receipt)
     co_return problem_of(receipt.error());
-  accepted_job out{std::move(*receipt), std::move(plan)};
+  accepted_job out{std::move(*receipt), plan->workflow, plan->version, stages_of(*plan)};
   co_return out;
 }
 

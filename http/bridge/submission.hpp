@@ -12,12 +12,15 @@ namespace troupe::http {
 
 struct accepted_job {
   submitted_job receipt;
-  workflow::plan_ptr plan;
+  std::string workflow;
+  std::uint32_t version = 1;
+  json stages; // [{index, name, kind, depends_on, price_credits}]
 };
 
 /// Errors are ready to be answered: 400 naming the field, 402 with cost and balance, 403 with the tier, 503 with the
 /// reason.
-asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const identity& who, std::string workflow,
+/// With an Idempotency-Key that made a job before a crash, it is that job.
+asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const request& r, std::string workflow,
                                                             json inputs);
 
 /// The same up to the point where money would move: the plan, or why there can be none. `who` null: no tier is checked.

@@ -104,7 +104,7 @@ asio::awaitable<reply> generate(const head& h, const request& r, generate_body b
   put(inputs, "shift", body.shift);
   put(inputs, "sampler", body.sampler);
   put(inputs, "scheduler", body.scheduler);
-  auto outcome = co_await submit(h, *r.who, "text-to-video", std::move(inputs));
+  auto outcome = co_await submit(h, r, "text-to-video", std::move(inputs));
   if (auto why = std::get_if<problem>(&outcome))
     co_return *why;
   const auto& receipt = std::get<accepted_job>(outcome).receipt;

@@ -85,23 +85,16 @@ asio::awaitable<reply> describe(const head& h, const request& r) {
 }
 
 asio::awaitable<reply> run(const head& h, const request& r, run_body body) {
-  auto outcome = co_await submit(h, *r.who, r.param("name"), std::move(body.inputs));
+  auto outcome = co_await submit(h, r, r.param("name"), std::move(body.inputs));
   if (auto why = std::get_if<problem>(&outcome))
     co_return *why;
-  const auto& made = std::get<accepted_job>(outcome);
-  json stages = json::array();
-  for (const auto& stage : made.plan->stages)
-    stages.push_back({{"index", stage.index},
-                      {"name", stage.name},
-                      {"kind", stage.kind},
-                      {"depends_on", stage.dependencies},
-                      {"price_credits", static_cast<double>(stage.price) / micro_per_credit}});
+  auto& made = std::get<accepted_job>(outcome);
   json answer = {{"job_id", made.receipt.job},
-                 {"workflow", made.plan->workflow},
-                 {"workflow_version", made.plan->version},
+                 {"workflow", made.workflow},
+                 {"workflow_version", made.version},
                  {"credits_held", whole_credits(made.receipt.held)},
                  {"credit_balance", whole_credits(made.receipt.balance)},
-                 {"stages", std::move(stages)},
+                 {"stages", std::move(made.stages)},
                  {"status_url", "/api/jobs/" + made.receipt.job},
                  {"events_url", "/api/jobs/" + made.receipt.job + "/events"}};
   co_return reply::of(std::move(answer), 202);

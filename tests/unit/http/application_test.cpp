@@ -61,6 +61,23 @@ endpoint simple(verb method, std::string path, std::string operation, family f =
   });
 }
 
+/// First answers in memory, as if the disk had them.
+struct answers_in_memory : answer_book {
+  std::string row_of(const std::string& account, std::string_view key) const override {
+    return account + "/" + std::string{key};
+  }
+  std::optional<first_request> find(const std::string& account, std::string_view key, timestamp) override {
+    auto found = kept.find(row_of(account, key));
+    return found == kept.end() ? std::nullopt : std::optional<first_request>(found->second);
+  }
+  asio::awaitable<bool> keep(const std::string& account, std::string_view key, const std::string& fingerprint,
+                             const reply& answer, timestamp) override {
+    kept[row_of(account, key)] = {fingerprint, {}, answer};
+    co_return true;
+  }
+  std::map<std::string, first_request> kept;
+};
+
 class an_application : public ::testing::Test {
 protected:
   void SetUp() override {
@@ -88,6 +105,17 @@ protected:
     pages.sources = &sources;
     pages.ready = {{"storage", [this] { return storage_says; }}};
     pages.docs_folder = docs;
+    options.answers = &answers;
+    declaration work;
+    work.method = verb::post;
+    work.path = "/v1/work";
+    work.operation = "work";
+    work.family = family::openai;
+    work.needs = access::account;
+    all.push_back(declare(std::move(work), [this](const request& r, nothing, nothing) -> asio::awaitable<reply> {
+      json out{{"work", ++worked}, {"job", r.only_once ? r.only_once->job : "no key"}};
+      co_return reply::of(std::move(out), r.query_value("status") ? std::stoi(*r.query_value("status")) : 200);
+    }));
     auto made = application::make(with_pages(std::move(all), pages), people, options);
     ASSERT_TRUE(made) << made.error().message;
     app = std::move(*made);
@@ -111,7 +139,15 @@ protected:
   }
 
   few_people people;
+  json post_work(const std::string& target, std::vector<std::string> headers) {
+    headers.emplace_back("authorization: Bearer pk_ada");
+    last = client->post(target, "{}", headers);
+    return json::parse(last.body);
+  }
+
   one_notebook notes;
+  answers_in_memory answers;
+  int worked = 0;
   application_options options;
   std::filesystem::path docs;
   std::string storage_says;
@@ -199,6 +235,25 @@ TEST_F(an_application, tells_public_endpoints_who_asks_if_it_can) {
   EXPECT_EQ(get("/api/keys", {"authorization: Bearer pk_ada"})["who"], "ada");
   EXPECT_EQ(get("/api/keys", {"authorization: Bearer wrong"})["who"], "");
   EXPECT_EQ(get("/api/keys", {"cookie: a=b; troupe_session=s1"})["who"], "ada");
+}
+
+TEST_F(an_application, works_once_for_an_idempotency_key) {
+  EXPECT_EQ(post_work("/v1/work", {})["job"], "no key");
+  EXPECT_EQ(post_work("/v1/work", {"idempotency-key: k"})["work"], 2);
+  EXPECT_EQ(last.header("idempotent-replayed"), "");
+  EXPECT_EQ(post_work("/v1/work", {"idempotency-key: k"})["work"], 2);
+  EXPECT_EQ(last.header("idempotent-replayed"), "true");
+  auto no = post_work("/v1/work?other", {"idempotency-key: k"});
+  EXPECT_EQ(last.status, 422);
+  EXPECT_EQ(no["error"]["param"], "Idempotency-Key");
+  EXPECT_EQ(worked, 2);
+  post_work("/v1/work?status=500", {"idempotency-key: failing"});
+  post_work("/v1/work?status=500", {"idempotency-key: failing"});
+  EXPECT_EQ(worked, 4) << "an error is no answer to keep";
+  answers.kept["a1/crashed"] = answers.kept["a1/k"];
+  answers.kept["a1/crashed"].job = "j7";
+  answers.kept["a1/crashed"].answered.reset();
+  EXPECT_EQ(post_work("/v1/work", {"idempotency-key: crashed"})["job"], "j7") << "made, but not answered";
 }
 
 TEST_F(an_application, keeps_cookies_to_tls_where_that_is_what_it_is_reached_by) {

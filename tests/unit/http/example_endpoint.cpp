@@ -49,8 +49,7 @@ std::vector<endpoint> note_endpoints(notebook& notes) {
            .tags = {"notes"},
            .needs = access::account,
            .rate = rate_class::spend,
-           .success = 201,
-           .idempotency_key = true},
+           .success = 201},
           [&notes](const request& r, new_note body, note_query query) -> asio::awaitable<reply> {
             auto id = co_await notes.add(r.who->account, r.param("name"), body.text);
             if (!id)
