@@ -58,7 +58,7 @@ caf::result<void> cluster_actor::said(node_said& m) {
   }
   who->heard_at = steady_ms();
   if (std::holds_alternative<wire::goodbye>(m.what)) {
-    lose(*who, "it said goodbye: " + std::get<wire::goodbye>(m.what).reason);
+    lose(*who, "it said goodbye: " + std::get<wire::goodbye>(m.what).reason, true);
   } else if (auto name = device_of(m.what)) {
     if (auto target = device(who->name + "/" + *name, false)) {
       tell(target, device_report{std::move(m.what)});
@@ -180,8 +180,11 @@ caf::result<void> cluster_actor::tick(cluster_tick& m) {
   return {};
 }
 
-void cluster_actor::lose(node& n, const std::string& why) {
-  log::warn("node {} is lost: {}; its stages run elsewhere", n.name, why);
+void cluster_actor::lose(node& n, const std::string& why, bool left) {
+  if (left)
+    log::info("node {} has left: {}", n.name, why);
+  else
+    log::warn("node {} is lost: {}; its stages run elsewhere", n.name, why);
   n.connected = false;
   n.last_problem = why;
   link_.close(n.connection, "lost: " + why);

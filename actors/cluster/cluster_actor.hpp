@@ -52,7 +52,7 @@ private:
 
   void welcome(node_said& m, wire::hello& hello);
   void take_devices(node& n, wire::hello& hello);
-  void lose(node& n, const std::string& why);
+  void lose(node& n, const std::string& why, bool left = false);
   node* node_of(const std::string& connection);
   caf::actor device(const std::string& name, bool make);
   void publish_capabilities();

@@ -169,7 +169,8 @@ void device_actor::reattach(const known_attempt& a) {
 }
 
 caf::result<void> device_actor::lost(device_lost& m) {
-  log::warn("device {} is gone: {}; {} running stages move", id(), m.reason, running_.size());
+  if (!running_.empty())
+    log::warn("device {} is gone: {}; its {} running stages move", id(), m.reason, running_.size());
   connection_.clear();
   running_.clear();
   return {};

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Plants one fault at a time and sees whether the tests notice. A fault that none of them notices is a hole in the tests.
+
+    tests/mutants/mutants.py             all of them (about a minute each on two cores)
+    tests/mutants/mutants.py capture     those with the word in their name
+    tests/mutants/mutants.py --list
+
+Works in a copy of the last commit, in build/mutants; the working tree is left alone. Ends with 1 when a fault survives."""
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPY = ROOT / "build" / "mutants"
+BUILD = COPY / "build" / "release"
+
+# name, file, what is there, what is put there, the tests that must notice: gtest programs, or a file of tests/integration
+MUTANTS = [
+    ("the journal does not sync", "storage/journal_thread.cpp", "options.sync = limits_.sync;", "options.sync = false;", ["storage_test"]),
+    ("the ledger answers before the disk knows", "actors/ledger/ledger_actor.cpp",
+     "commit(std::move(batch), [promise, answer](storage::commit_status status) mutable {",
+     "promise.deliver(answer);\n  commit(std::move(batch), [promise, answer](storage::commit_status status) mutable {", ["actors_test"]),
+    ("a stage is captured twice", "actors/ledger/ledger_core.cpp", "if (found->second.captured.contains(asked.stage))", "if (false)", ["actors_test"]),
+    ("a hold may exceed the wallet", "actors/ledger/ledger_core.cpp", "if (asked.amount > balance(account_book::wallet))",
+     "if (asked.amount > balance(account_book::wallet) + 1'000'000)", ["actors_test"]),
+    ("the allowance of a month is given twice", "actors/ledger/ledger_core.cpp", "if (asked.amount <= given)", "if (false)", ["actors_test"]),
+    ("cancelling forgets to release", "workflows/run.cpp", "if (!stage.captured)\n      out.release.push_back(i);", "", ["workflows_test"]),
+    ("the report of a stale attempt counts", "workflows/run.cpp",
+     "attempt > stages_[index].ended &&\n         attempt >= stages_[index].attempt;", "attempt > 0;", ["workflows_test"]),
+    ("a job is not taken up after a restart", "actors/job/job_actor.cpp",
+     "s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});", "", ["crash_test.py"]),
+    ("the result's row is not in the batch of the charge", "actors/job/job_steps.cpp", "add_result_rows(s);", "", ["actors_test"]),
+    ("a key's claim is not in the job's batch", "http/bridge/submission.cpp", "if (auto row = once_row(r, command.job, command.at))",
+     "if (auto row = once_row(r, command.job, command.at); false)", ["idempotency_test.py"]),
+    ("another body passes under the same key", "http/application.cpp", "if (first && first->fingerprint != fingerprint)", "if (false)", ["http_test"]),
+    ("an event stream resumes one too late", "http/workflows/jobs.cpp",
+     "auto cursor = from ? *from : row->value(\"feed_before\", std::uint64_t{0});",
+     "auto cursor = from ? *from + 1 : row->value(\"feed_before\", std::uint64_t{0});", ["quick_start_test.py"]),
+    ("a cookie may come from another origin", "http/application.cpp", "if (!origin_allowed(r, options_.own_origins))", "if (false)", ["http_test"]),
+    ("another's job can be seen", "http/bridge/views.cpp", "!= account", "== \"\"", ["bad_input_test.py"]),
+    ("an ended stage keeps its slot", "actors/scheduler/scheduler_core.cpp", "  vacate(stage);\n  forget(stage);\n  offered_.push_back(at);",
+     "  forget(stage);\n  offered_.push_back(at);", ["scheduler_test", "scheduler_simulation_test"]),
+    ("a corrupt artifact is believed", "gpu/node/node_transfers.cpp", "if (to.hash.finish() == what.sha256)", "if (true)", ["node_test"]),
+    ("a node forgets a result that nobody acknowledged", "gpu/node/executor.cpp", "results_.add(*outcome);", "", ["node_test"]),
+]
+
+
+def run(command, seconds, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False, **more)
+
+
+def prepare():
+    if COPY.exists():
+        run(["git", "worktree", "remove", "--force", str(COPY)], 60, cwd=ROOT)
+    run(["git", "worktree", "prune"], 60, cwd=ROOT)
+    made = run(["git", "worktree", "add", "--detach", str(COPY), "HEAD"], 60, cwd=ROOT)
+    if made.returncode != 0:
+        sys.exit(made.stdout)
+    made = run(["cmake", "--preset", "release"], 300, cwd=COPY)
+    if made.returncode != 0:
+        sys.exit(made.stdout)
+
+
+def build(tests):
+    targets = sorted({test if not test.endswith(".py") else "troupe" for test in tests})
+    return run(["cmake", "--build", "--preset", "release", "--"] + targets, 3600, cwd=COPY)
+
+
+def noticed(test):
+    """The first line that says so, or nothing."""
+    if test.endswith(".py"):
+        command = ["/usr/bin/python3", f"tests/integration/{test}"]
+        ended = run(command, 900, cwd=COPY, env={"TROUPE_BINARY": str(BUILD / "troupe"), "PATH": "/usr/bin:/bin", "HOME": str(pathlib.Path.home()),
+                                                 "TROUPE_KILLS": "10", "TROUPE_CRASHES": "20"})
+    else:
+        ended = run([str(BUILD / "bin" / test)], 900, cwd=COPY)
+    if ended.returncode == 0:
+        return None
+    lines = [line for line in ended.stdout.splitlines() if line.startswith(("[  FAILED  ]", "FAIL:", "ERROR:")) or "check failed" in line.lower()]
+    return lines[0] if lines else f"{test} ended with {ended.returncode}"
+
+
+def main():
+    words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    chosen = [m for m in MUTANTS if all(word in m[0] for word in words)]
+    if "--list" in sys.argv:
+        print("\n".join(m[0] for m in chosen))
+        return
+    prepare()
+    unharmed = build(test for m in chosen for test in m[4])
+    if unharmed.returncode != 0:
+        sys.exit(unharmed.stdout[-3000:])
+    survived = []
+    for name, file, there, put, tests in chosen:
+        begin = time.monotonic()
+        path = COPY / file
+        text = path.read_text()
+        if text.count(there) != 1:
+            print(f"STALE     {name}: {file} has its place {text.count(there)} times", flush=True)
+            survived.append(name)
+            continue
+        path.write_text(text.replace(there, put))
+        made = build(tests)
+        said = next((what for what in map(noticed, tests) if what), None) if made.returncode == 0 else "it does not compile"
+        path.write_text(text)
+        if made.returncode != 0 or not said:
+            survived.append(name)
+        verdict = "NO BUILD" if made.returncode != 0 else "caught" if said else "SURVIVED"
+        print(f"{verdict:9} {name} ({time.monotonic() - begin:.0f} s): {said or 'no test noticed'}", flush=True)
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} faults were caught")
+    sys.exit(1 if survived else 0)
+
+
+if __name__ == "__main__":
+    main()
