@@ -40,5 +40,6 @@ if(TROUPE_SANITIZE)
   add_link_options(-fsanitize=${TROUPE_SANITIZE})
   if(TROUPE_SANITIZE MATCHES thread)
     add_compile_options(-Wno-tsan) # Asio's fences, which it does not follow; Asio's locks, which it does, are enough
+    set(TROUPE_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp")
   endif()
 endif()
