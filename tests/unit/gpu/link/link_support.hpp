@@ -136,6 +136,7 @@ public:
       locked([&] { closed_.emplace_back(whom, reason); });
     };
     handler.on_corrupt = [this](const std::string& hash) { locked([&] { corrupt_.push_back(hash); }); };
+    std::lock_guard guard(start_); // a node may be heard before `link` is set
     auto opened = head_link::open({{std::move(endpoint)}, keys_}, blobs, std::move(handler));
     link = std::move(opened.value());
   }
@@ -182,6 +183,7 @@ public:
 
 private:
   void heard(const peer& from, wire::from_node&& message) {
+    { std::lock_guard guard(start_); }
     if (!silent) {
       if (std::holds_alternative<wire::hello>(message))
         link->send(from.connection, terms);
@@ -195,6 +197,7 @@ private:
   }
 
   key_pair keys_;
+  std::mutex start_;
   mutable std::mutex mutex_;
   std::set<std::string> allowed_;
   std::vector<std::pair<peer, wire::from_node>> messages_;
