@@ -2,6 +2,7 @@
 
 #include "app/bench.hpp"
 #include "app/options.hpp"
+#include "app/portrait.hpp"
 #include "common/exit_codes.hpp"
 #include "gpu/engines/speech/speech_engine.hpp"
 
@@ -34,6 +35,7 @@ void add_config(CLI::App& to, serve_options& options) {
 
 int main(int argc, char** argv) {
   troupe::engines::speak_if_asked(argc, argv);
+  troupe::app::portray_if_asked(argc, argv);
   CLI::App cli{"Troupe: a self-hosted studio for AI media"};
   cli.require_subcommand(1);
   cli.set_version_flag("--version", std::string{"troupe "} + TROUPE_VERSION);

@@ -22,6 +22,7 @@ result<void> make_admin(head_core& core, const std::string& username, const std:
   create.role = "admin";
   create.tier = "enterprise";
   create.at = now_ms();
+  create.who.via = "command line";
   caf::scoped_actor self{core.system()};
   result<void> out;
   self->request(core.others()->directory, std::chrono::seconds(20), routed(std::move(create), true))

@@ -1,10 +1,12 @@
 #include "app/head_core.hpp"
 #include "app/load_config.hpp"
 #include "app/make_admin.hpp"
+#include "app/portrait.hpp"
 #include "common/exit_codes.hpp"
 #include "common/log.hpp"
 #include "gpu/node/supervisor.hpp"
 #include "http/admin/admin.hpp"
+#include "http/admin/audit.hpp"
 #include "http/application.hpp"
 #include "http/bridge/head.hpp"
 #include "http/bridge/store_answer_book.hpp"
@@ -12,6 +14,12 @@
 #include "http/pages/pages.hpp"
 #include "http/server/server.hpp"
 #include "http/studio/accounts.hpp"
+#include "http/studio/farewell.hpp"
+#include "http/studio/keys.hpp"
+#include "http/studio/login.hpp"
+#include "http/studio/password.hpp"
+#include "http/studio/profile.hpp"
+#include "http/studio/sessions.hpp"
 #include "http/studio/video.hpp"
 #include "http/workflows/jobs.hpp"
 
@@ -52,24 +60,39 @@ bool load_workflows(workflow::definition_store& store, const std::filesystem::pa
   return problems.empty();
 }
 
+http::mail_options mail_of(const configuration& config, const std::filesystem::path& data) {
+  http::mail_options out;
+  out.smtp_url = config.mail.smtp_url;
+  out.username = config.mail.username;
+  out.password = config.mail.password;
+  out.from = config.mail.from;
+  out.require_tls = config.mail.require_tls;
+  out.outbox = data / "outbox";
+  return out;
+}
+
 /// All that stands between the core and the socket, in the order in which it must be made.
 struct front {
   front(const configuration& config, head_core& core_, workflow::definition_store& workflows, http::feed_hub& feeds,
         const http::secrets& keys)
-    : core(core_), actors(core.system(), core.others()), hashing(1),
-      guard(core.blobs()), head{actors,
-                                core.database(),
-                                core.blobs(),
-                                workflows,
-                                workflow_folder(config),
-                                core.offered(),
-                                core.board(),
-                                feeds,
-                                hashing,
-                                keys,
-                                catalog::default_tiers(),
-                                config.engines.stand_ins_allowed,
-                                config.accounts.session_days * 24 * 3600 * 1000},
+    : core(core_), actors(core.system(), core.others()), hashing(1), mails(mail_of(config, core_.data())),
+      pictures(make_portrait), guard(core.blobs()), head{actors,
+                                                         core.database(),
+                                                         core.blobs(),
+                                                         workflows,
+                                                         workflow_folder(config),
+                                                         core.offered(),
+                                                         core.board(),
+                                                         feeds,
+                                                         hashing,
+                                                         keys,
+                                                         mails,
+                                                         pictures,
+                                                         catalog::default_tiers(),
+                                                         config.engines.stand_ins_allowed,
+                                                         config.accounts.session_days * 24 * 3600 * 1000,
+                                                         config.accounts.session_refresh_s * 1000,
+                                                         config.http.public_url},
       authenticator(head), answers(head) {}
 
   result<void> open(const configuration& config);
@@ -77,6 +100,8 @@ struct front {
   head_core& core;
   http::gateway actors;
   http::passwords hashing;
+  http::mailer mails;
+  http::portraits pictures;
   http::blob_guard guard;
   http::head head;
   http::store_authenticator authenticator;
@@ -111,11 +136,18 @@ void add_metrics(front& f) {
 }
 
 result<void> front::open(const configuration& config) {
-  auto all = http::studio::account_endpoints(head);
+  auto all = http::studio::credit_endpoints(head);
   auto add = [&](std::vector<http::endpoint> more) { std::move(more.begin(), more.end(), std::back_inserter(all)); };
+  add(http::studio::login_endpoints(head));
+  add(http::studio::session_endpoints(head));
+  add(http::studio::key_endpoints(head));
+  add(http::studio::password_endpoints(head));
+  add(http::studio::profile_endpoints(head));
+  add(http::studio::farewell_endpoints(head, guard));
   add(http::studio::video_endpoints(head, guard));
   add(http::workflows::endpoints(head, guard));
   add(http::admin::endpoints(head));
+  add(http::admin::audit_endpoints(head));
   http::pages_options pages;
   pages.about.version = TROUPE_VERSION;
   pages.docs_folder = docs_folder();

@@ -26,6 +26,7 @@ struct configuration {
     std::int64_t idle_timeout_ms = 75'000;
     std::int64_t body_max_mib = 64;
     std::vector<std::string> trusted_proxies;
+    std::string public_url;
   } http;
   struct {
     std::string directory = "data";
@@ -65,7 +66,15 @@ struct configuration {
   } limits;
   struct {
     std::int64_t session_days = 30;
+    std::int64_t session_refresh_s = 3'600;
   } accounts;
+  struct {
+    std::string smtp_url;
+    std::string username;
+    std::string password;
+    std::string from = "troupe@localhost";
+    bool require_tls = true;
+  } mail;
   struct {
     std::int64_t cache_mib = 256;
   } storage;

@@ -31,6 +31,28 @@ std::string wrong_network(const std::string& text) {
   return networks::parse({text}) ? "" : "must be an address or a network, e.g. 10.0.0.0/8";
 }
 
+std::string wrong_web_address(const std::string& text) {
+  auto fine = text.empty() || ((text.starts_with("https://") || text.starts_with("http://")) && !text.ends_with('/'));
+  return fine && text.find_first_of(" \r\n\t\"<>#?") == std::string::npos
+             ? ""
+             : "must be https://HOST, without a slash at the end";
+}
+
+std::string wrong_mail_server(const std::string& text) {
+  auto fine = text.empty() || text.starts_with("smtps://") || text.starts_with("smtp://");
+  return fine && text.find('@') == std::string::npos
+             ? ""
+             : "must be smtps://HOST or smtp://HOST; the user name and password have keys of their own";
+}
+
+std::string wrong_sender(const std::string& text) {
+  auto at = text.find('@');
+  auto fine = at != std::string::npos && at > 0 && at + 1 < text.size() && text.find('@', at + 1) == std::string::npos;
+  return fine && text.find_first_of(" \r\n\t<>,\"") == std::string::npos
+             ? ""
+             : "must be an address, e.g. studio@example.org";
+}
+
 std::string wrong_directory(const std::string& text) { return text.empty() ? "must not be empty" : ""; }
 
 } // namespace
@@ -61,6 +83,14 @@ const std::vector<configuration_key>& configuration_keys() {
        0,
        {},
        wrong_network},
+      {"http.public_url",
+       "Where people reach the studio, e.g. https://studio.example.org; for links in mails. Empty: mails have no "
+       "links.",
+       SLOT(http.public_url),
+       0,
+       0,
+       {},
+       wrong_web_address},
       {"data.directory",
        "Where everything durable lies: database, artifacts, keys.",
        SLOT(data.directory),
@@ -108,7 +138,22 @@ const std::vector<configuration_key>& configuration_keys() {
        1'000'000'000},
       {"limits.per_address_10min", "Requests from one address in ten minutes; 0: no limit.",
        SLOT(limits.per_address_10min), 0, 1'000'000'000},
-      {"accounts.session_days", "Days a login lasts.", SLOT(accounts.session_days), 1, 3'650},
+      {"accounts.session_days", "Days a login lasts after its last use.", SLOT(accounts.session_days), 1, 3'650},
+      {"accounts.session_refresh_s", "Seconds in which the use of a session is written at most once.",
+       SLOT(accounts.session_refresh_s), 1, 86'400},
+      {"mail.smtp_url",
+       "The server that takes mails: smtps://HOST[:PORT], or smtp://HOST[:PORT] with STARTTLS. Empty: mails are files "
+       "in "
+       "the data directory's outbox/.",
+       SLOT(mail.smtp_url),
+       0,
+       0,
+       {},
+       wrong_mail_server},
+      {"mail.username", "The user name at that server; empty: none.", SLOT(mail.username)},
+      {"mail.password", "Its password; better set by the environment, TROUPE_MAIL__PASSWORD.", SLOT(mail.password)},
+      {"mail.from", "The address that mails come from.", SLOT(mail.from), 0, 0, {}, wrong_sender},
+      {"mail.require_tls", "Send no mail over a connection that is not encrypted.", SLOT(mail.require_tls)},
       {"storage.cache_mib", "Memory for the database's block cache, in MiB.", SLOT(storage.cache_mib), 8, 1'048'576},
       {"actors.passivate_after_s", "Seconds after which an idle account, ledger or job leaves memory.",
        SLOT(actors.passivate_after_s), 1, 86'400},

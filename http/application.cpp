@@ -183,7 +183,7 @@ asio::awaitable<reply> application::serve_within_limits(request& r, const endpoi
     verdict = limiter_.count(e.rate, r.remote_address, now_ms());
   else if (e.rate == rate_class::spend)
     verdict = limiter_.count(e.rate, r.who ? r.who->account : r.remote_address, now_ms());
-  if (verdict.allowed && e.family != family::studio && r.who && !r.who->key.empty())
+  if (verdict.allowed && r.who && !r.who->key.empty() && (e.family != family::studio || r.who->per_minute))
     verdict = limiter_.count_key(r.who->key, r.who->per_minute, now_ms());
   if (!verdict.allowed)
     co_return too_many(verdict);
@@ -207,6 +207,8 @@ asio::awaitable<std::optional<problem>> application::identify(request& r, const 
     co_return unauthorized();
   if (e.needs == access::admin && !r.who->admin)
     co_return forbidden();
+  if (e.needs != access::anyone && !r.who->may(scope_of(e)))
+    co_return forbidden("This API key does not have the scope '" + std::string{scope_of(e)} + "'");
   co_return std::nullopt;
 }
 

@@ -4,6 +4,19 @@
 
 namespace troupe::http {
 
+std::string_view scope_of(const declaration& about) {
+  switch (about.key_scope) {
+    case scope::read: return "read";
+    case scope::generate: return "generate";
+    case scope::account: return "account";
+    case scope::admin: return "admin";
+    case scope::by_method: break;
+  }
+  if (about.needs == access::admin)
+    return "admin";
+  return about.method == verb::get ? "read" : "generate";
+}
+
 namespace {
 
 std::string lower(std::string_view text) {

@@ -21,6 +21,10 @@ enum class access { anyone, account, admin };
 /// address. Endpoints of the families other than studio also count per key.
 enum class rate_class { none, read, spend, login, signup };
 
+/// What an API key with scopes must have to call it. `by_method`: `admin` for admins' endpoints, else `read` to GET and
+/// `generate` for the rest. `account`: what changes who may do what (keys, password, money, deletion), or tells of it.
+enum class scope { by_method, read, generate, account, admin };
+
 /// No body, or no query.
 struct nothing {};
 template <class V>
@@ -49,7 +53,11 @@ struct declaration {
   rate_class rate = rate_class::read;
   int success = 200;
   std::string produces = "application/json";
+  http::scope key_scope = http::scope::by_method;
 };
+
+/// "read", "generate", "account" or "admin".
+std::string_view scope_of(const declaration& about);
 
 struct endpoint : declaration {
   bool has_body = false;

@@ -13,6 +13,10 @@ bool same_name(std::string_view a, std::string_view b) {
 
 } // namespace
 
+bool identity::may(std::string_view scope) const {
+  return scopes.empty() || std::find(scopes.begin(), scopes.end(), scope) != scopes.end();
+}
+
 std::string_view to_string(verb v) {
   switch (v) {
     case verb::get: return "GET";

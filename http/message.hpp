@@ -41,6 +41,12 @@ struct identity {
   std::string session; ///< id of the session; empty with a key
   bool via_cookie = false;
   std::optional<std::int64_t> per_minute; ///< the key's own rate limit; 0 = none
+  std::int64_t spend_limit = 0;           ///< what the key may spend in all, in micro-credits; 0 = no limit
+  std::vector<std::string> scopes = {};   ///< what the key may do; empty: all that its account may
+  std::string credential = {};            ///< the keyed hash of the key or of the session's token
+  bool restricted = false;                ///< the key has scopes, an end or a spend limit
+
+  bool may(std::string_view scope) const;
 };
 
 /// What an Idempotency-Key means to a handler.

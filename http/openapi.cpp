@@ -93,10 +93,14 @@ json operation_of(const endpoint& e) {
   if (auto parameters = parameters_of(e); !parameters.empty())
     out["parameters"] = std::move(parameters);
   if (e.raw)
-    out["requestBody"] = {{"required", true}, {"content", {{"application/octet-stream", json::object()}}}};
+    out["requestBody"] = {
+        {"required", true},
+        {"content", {{"application/octet-stream", {{"schema", {{"type", "string"}, {"format", "binary"}}}}}}}};
   else if (e.has_body)
     out["requestBody"] = {{"required", true},
                           {"content", {{"application/json", {{"schema", reference(e.operation + "_body")}}}}}};
+  if (e.needs != access::anyone)
+    out["x-key-scope"] = scope_of(e);
   if (e.needs == access::anyone)
     out["security"] = json::array();
   else

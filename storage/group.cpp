@@ -1,8 +1,11 @@
 #include "storage/group.hpp"
 
 #include "common/log.hpp"
+#include "storage/database.hpp"
 #include "storage/keys.hpp"
 #include "storage/replay.hpp"
+
+#include <algorithm>
 
 namespace troupe::storage {
 
@@ -18,6 +21,8 @@ commit_status group::add(const batch& what) {
   if (auto verdict = judge(what, then); verdict != commit_status::ok)
     return verdict;
   write(what);
+  for (std::size_t i = 0; i < what.erasures.size(); ++i)
+    erase(what.erasures[i], then.erased[i]);
   for (auto& [name, number] : then.last)
     last_[name] = number;
   for (auto& [key, present] : then.rows)
@@ -46,6 +51,25 @@ commit_status group::judge(const batch& what, proposal& then) {
   for (const auto& r : what.rows)
     if (auto verdict = judge_row(r, then); verdict != commit_status::ok)
       return verdict;
+  for (const auto& e : what.erasures)
+    if (auto verdict = judge_erasure(what, e, then); verdict != commit_status::ok)
+      return verdict;
+  return commit_status::ok;
+}
+
+commit_status group::judge_erasure(const batch& whole, const erasure& what, proposal& then) {
+  auto where = what.what == erasure::part::log ? column::feed : column::events;
+  if (!is_name(what.name))
+    return commit_status::conflict;
+  auto last = last_number(where, what.name, then);
+  if (!last)
+    return commit_status::failed;
+  auto covers = [&](const snapshot& s) { return s.actor == what.name && s.seq == *last; };
+  if (what.what == erasure::part::past && std::none_of(whole.snapshots.begin(), whole.snapshots.end(), covers))
+    return commit_status::conflict; // without its past it could not be read back
+  then.erased.push_back(*last);
+  if (what.what == erasure::part::actor)
+    then.last[sequence_of(where, what.name)] = 0;
   return commit_status::ok;
 }
 
@@ -122,6 +146,18 @@ void group::write(const batch& what) {
   }
   for (const auto& s : what.snapshots)
     changes_.Put(disk_.handle(column::snapshots), s.actor, snapshot_record(s));
+}
+
+void group::erase(const erasure& what, std::uint64_t last) {
+  auto where = disk_.handle(what.what == erasure::part::log ? column::feed : column::events);
+  if (what.what != erasure::part::actor) { // the last one says where the numbers go on
+    if (last > 1)
+      changes_.DeleteRange(where, key_of(what.name, std::uint64_t{1}), key_of(what.name, last));
+    return;
+  }
+  for (std::uint64_t number = 1; number <= last; ++number)
+    changes_.Delete(where, key_of(what.name, number));
+  changes_.Delete(disk_.handle(column::snapshots), what.name);
 }
 
 void group::write_sequence(column where, const std::string& name, std::uint64_t first,

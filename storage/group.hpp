@@ -35,15 +35,18 @@ private:
   struct proposal {
     numbers last;
     presences rows;
+    std::vector<std::uint64_t> erased; // for each erasure, the number of the last event or entry
   };
 
   commit_status judge(const batch& what, proposal& then);
   commit_status judge_sequence(column where, const std::string& name, std::uint64_t first, std::size_t count,
                                proposal& then);
+  commit_status judge_erasure(const batch& whole, const erasure& what, proposal& then);
   commit_status judge_row(const row& what, proposal& then);
   result<std::uint64_t> last_number(column where, const std::string& name, const proposal& then);
   result<bool> is_there(const std::string& key, const proposal& then);
   void write(const batch& what);
+  void erase(const erasure& what, std::uint64_t last);
   void write_sequence(column where, const std::string& name, std::uint64_t first,
                       const std::vector<std::string>& values);
 

@@ -32,6 +32,10 @@ enum class table : std::uint8_t {
   definitions = 12, // content hash → workflow definition
   nodes = 13,       // node → public key, name, revoked
   idempotency = 20, // account / keyed hash of an Idempotency-Key → what was first asked and answered
+  account_tokens = 30, // keyed hash of a mailed token → account, kind, expiry
+  avatars = 31,        // account → the picture, a JPEG as it is
+  audit = 32,          // time, random → a security or admin event; only ever added to
+  account_audit = 33,  // account / key in `audit` → empty
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.
@@ -66,12 +70,24 @@ struct snapshot {
   std::string state;
 };
 
+/// What is deleted for good: the law lets people be forgotten. It comes after all else in its batch.
+struct erasure {
+  enum class part : std::uint8_t {
+    actor, // all events and the snapshot: the actor has never been
+    past,  // an actor's events but the last; its snapshot must be as new
+    log,   // an account's log but the last entry
+  };
+  part what = part::actor;
+  std::string name; // of the actor or the account
+};
+
 /// All of it, or nothing. A batch of nothing is a barrier: its `then` says that all before it are decided.
 struct batch {
   std::vector<append> appends;
   std::vector<feed_append> feeds;
   std::vector<row> rows;
   std::vector<snapshot> snapshots;
+  std::vector<erasure> erasures;
 };
 
 /// `ok`: on disk. `exists`: an only_if_absent row was there. `conflict`: a sequence did not follow. `full`: the queue

@@ -26,6 +26,8 @@ std::size_t bytes_of(const batch& what) {
     out += r.key.size() + (r.value ? r.value->size() : 0) + 32;
   for (const auto& s : what.snapshots)
     out += s.actor.size() + s.state.size() + 32;
+  for (const auto& e : what.erasures)
+    out += e.name.size() + 32;
   return out;
 }
 

@@ -15,43 +15,26 @@ caf::behavior account_actor::make_behavior() {
   if (!restore())
     return {};
   return {
-      on(&account_actor::create),       on(&account_actor::describe),     on(&account_actor::reveal),
-      on(&account_actor::open),         on(&account_actor::close),        on(&account_actor::add_key),
-      on(&account_actor::end_key),      on(&account_actor::note_key),     on(&account_actor::change),
-      on(&account_actor::inspect_self), on(&account_actor::on_committed), on(&account_actor::on_passivate),
+      on(&account_actor::create),        on(&account_actor::describe),     on(&account_actor::reveal),
+      on(&account_actor::open),          on(&account_actor::extend),       on(&account_actor::close),
+      on(&account_actor::end_some),      on(&account_actor::add_key),      on(&account_actor::alter_key),
+      on(&account_actor::end_key),       on(&account_actor::note_key),     on(&account_actor::change),
+      on(&account_actor::new_password),  on(&account_actor::send_token),   on(&account_actor::use_token),
+      on(&account_actor::alter_profile), on(&account_actor::erase),        on(&account_actor::note),
+      on(&account_actor::inspect_self),  on(&account_actor::on_committed), on(&account_actor::on_passivate),
   };
 }
 
-template <class Reply>
-caf::result<Reply> account_actor::record(const std::vector<event>& events, std::vector<row> rows, Reply reply) {
-  storage::batch batch;
-  batch.rows = std::move(rows);
-  evolve_into(events, batch);
-  if constexpr (std::is_same_v<Reply, account_view>) {
-    batch.rows.push_back(summary());
-    reply = view();
-  }
-  auto promise = make_response_promise<Reply>();
-  commit(std::move(batch), [promise, reply = std::move(reply)](storage::commit_status status) mutable {
-    if (status == storage::commit_status::ok)
-      promise.deliver(std::move(reply));
-    else if (status == storage::commit_status::exists)
-      promise.deliver(refuse(refusal::exists, "that user name or address is taken"));
-    else
-      promise.deliver(
-          refuse(refusal::unavailable, std::string{"the journal did not take it: "} + storage::to_string(status)));
-  });
-  return promise;
-}
-
 caf::result<account_view> account_actor::create(create_account& r) {
-  if (core_.exists())
+  if (!core_.id.empty())
     return refuse(refusal::exists, "the account is there already");
-  std::vector<row> rows{{table::usernames, r.username, pack(r.account), true}};
+  change_set out;
+  out.events.push_back(account::created{r.account, r.username, r.email, r.password_hash, r.role, r.tier, r.at});
+  out.rows.push_back({table::usernames, r.username, pack(r.account), true});
   if (!r.email.empty())
-    rows.push_back({table::emails, r.email, pack(r.account), true});
-  return record({account::created{r.account, r.username, r.email, r.password_hash, r.role, r.tier, r.at}},
-                std::move(rows), account_view{});
+    out.rows.push_back({table::emails, r.email, pack(r.account), true});
+  add_audit(out.rows, "signup", r.account, r.who, r.at, {{"role", r.role}, {"tier", r.tier}});
+  return record(std::move(out), account_view{});
 }
 
 caf::result<account_view> account_actor::describe(describe_account&) {
@@ -66,26 +49,59 @@ caf::result<credentials> account_actor::reveal(read_credentials&) {
   return credentials{core_.password_hash, core_.disabled};
 }
 
+// -- sessions ---------------------------------------------------------------------------------------------------------
+
 caf::result<account_view> account_actor::open(open_session& r) {
   if (!core_.exists())
     return refuse(refusal::not_found, "no such account");
-  std::vector<event> events;
-  std::vector<row> rows;
-  for (auto& ended : core_.sessions_to_end(r.at)) {
-    rows.push_back({table::sessions, ended, std::nullopt, false});
-    events.push_back(account::session_closed{ended, r.at});
+  // The password was checked a moment ago, elsewhere: it may have been changed since.
+  if (core_.disabled || (!r.verified.empty() && r.verified != core_.password_hash))
+    return refuse(refusal::forbidden, "the account was changed meanwhile");
+  change_set out;
+  close_sessions(out, core_.sessions_to_end(r.at), r.at);
+  out.events.push_back(account::session_opened{r.token_hash, r.at, r.expires_at, r.who.address, r.user_agent});
+  out.rows.push_back(session_row(r.token_hash, r.expires_at));
+  add_audit(out.rows, "login", id(), r.who, r.at, {{"session", account::session_name(r.token_hash)}});
+  return record(std::move(out), account_view{});
+}
+
+caf::result<account_view> account_actor::extend(extend_session& r) {
+  change_set out;
+  if (core_.exists() && core_.has_session(r.token_hash)) {
+    out.events.push_back(account::session_extended{r.token_hash, r.at, r.expires_at});
+    out.rows.push_back(session_row(r.token_hash, r.expires_at));
   }
-  events.push_back(account::session_opened{r.token_hash, r.at, r.expires_at});
-  rows.push_back({table::sessions, r.token_hash, pack({{"account", id()}, {"expires_at", r.expires_at}}), false});
-  return record(events, std::move(rows), account_view{});
+  return record(std::move(out), account_view{});
 }
 
 caf::result<account_view> account_actor::close(close_session& r) {
-  std::vector<event> events;
-  if (core_.has_session(r.token_hash))
-    events.push_back(account::session_closed{r.token_hash, r.at});
-  return record(events, {{table::sessions, r.token_hash, std::nullopt, false}}, account_view{});
+  change_set out;
+  if (core_.has_session(r.token_hash)) {
+    close_sessions(out, {r.token_hash}, r.at);
+    add_audit(out.rows, "logout", id(), r.who, r.at, {{"session", account::session_name(r.token_hash)}});
+  }
+  return record(std::move(out), account_view{});
 }
+
+caf::result<account_view> account_actor::end_some(end_sessions& r) {
+  auto ended = core_.sessions_named(r.id, r.kept);
+  if (ended.empty() && !r.id.empty())
+    return refuse(refusal::not_found, "no such session");
+  change_set out;
+  close_sessions(out, ended, r.at);
+  if (!ended.empty())
+    add_audit(out.rows, "sessions_ended", id(), r.who, r.at, {{"count", ended.size()}});
+  return record(std::move(out), account_view{});
+}
+
+void account_actor::close_sessions(change_set& out, const std::vector<std::string>& hashes, timestamp at) const {
+  for (const auto& hash : hashes) {
+    out.events.push_back(account::session_closed{hash, at});
+    out.rows.push_back({table::sessions, hash, std::nullopt, false});
+  }
+}
+
+// -- API keys ---------------------------------------------------------------------------------------------------------
 
 caf::result<key_view> account_actor::add_key(create_key& r) {
   if (!core_.exists())
@@ -93,22 +109,50 @@ caf::result<key_view> account_actor::add_key(create_key& r) {
   if (core_.active_keys() >= core_.bounds.active_keys_max)
     return refuse(refusal::queue_full, "at most " + std::to_string(core_.bounds.active_keys_max) +
                                            " API keys can be active; revoke one first");
-  key_view made{r.key, r.name, r.family, r.prefix, r.last4, r.at, 0, true};
-  return record({account::key_created{r.key, r.name, r.family, r.prefix, r.last4, r.key_hash, r.at}},
-                {{table::api_keys, r.key_hash, pack({{"account", id()}, {"key", r.key}}), true}}, std::move(made));
+  key_view made{r.key, r.name, r.family, r.prefix, r.last4, r.at, 0, true, false, r.terms};
+  change_set out;
+  out.events.push_back(account::key_created{r.key, r.name, r.family, r.prefix, r.last4, r.key_hash, r.at, r.terms});
+  out.rows.push_back(key_row(r.key_hash, made));
+  out.rows.back().only_if_absent = true;
+  add_audit(out.rows, "key_created", id(), r.who, r.at, {{"key", r.key}, {"terms", r.terms}});
+  return record(std::move(out), std::move(made));
+}
+
+caf::result<key_view> account_actor::alter_key(change_key& r) {
+  auto found = core_.find_key(r.key);
+  if (found == nullptr)
+    return refuse(refusal::not_found, "no such API key");
+  if (found->revoked_at != 0)
+    return refuse(refusal::conflict, "a revoked API key stays revoked");
+  auto after = view_of(r.key);
+  after.name = r.changes.value("name", after.name);
+  after.is_active = r.changes.value("is_active", after.is_active);
+  after.terms.scopes = r.changes.value("scopes", after.terms.scopes);
+  after.terms.expires_at = r.changes.value("expires_at", after.terms.expires_at);
+  after.terms.per_minute = r.changes.value("per_minute", after.terms.per_minute);
+  after.terms.spend_limit = r.changes.value("spend_limit", after.terms.spend_limit);
+  change_set out;
+  out.rows.push_back(key_row(found->hash, after));
+  out.events.push_back(account::key_changed{r.key, after.name, !after.is_active, after.terms, r.at});
+  add_audit(out.rows, "key_changed", id(), r.who, r.at,
+            {{"key", r.key}, {"active", after.is_active}, {"terms", after.terms}});
+  return record(std::move(out), std::move(after));
 }
 
 caf::result<key_view> account_actor::end_key(revoke_key& r) {
   auto found = core_.find_key(r.key);
   if (found == nullptr)
     return refuse(refusal::not_found, "no such API key");
-  auto hash = found->hash;
-  std::vector<event> events;
-  if (found->revoked_at == 0)
-    events.push_back(account::key_revoked{r.key, r.at});
+  change_set out;
+  out.rows.push_back({table::api_keys, found->hash, std::nullopt, false});
+  if (found->revoked_at == 0) {
+    out.events.push_back(account::key_revoked{r.key, r.at});
+    add_audit(out.rows, "key_revoked", id(), r.who, r.at, {{"key", r.key}});
+  }
   auto after = view_of(r.key);
   after.is_active = false;
-  return record(events, {{table::api_keys, hash, std::nullopt, false}}, std::move(after));
+  after.revoked = true;
+  return record(std::move(out), std::move(after));
 }
 
 caf::result<key_view> account_actor::note_key(use_key& r) {
@@ -118,36 +162,26 @@ caf::result<key_view> account_actor::note_key(use_key& r) {
     return view_of(r.key);
   auto after = view_of(r.key);
   after.last_used = r.at;
-  return record({account::key_used{r.key, r.at}}, {}, std::move(after));
+  change_set out;
+  out.events.push_back(account::key_used{r.key, r.at});
+  return record(std::move(out), std::move(after));
 }
+
+// -- by an admin ------------------------------------------------------------------------------------------------------
 
 caf::result<account_view> account_actor::change(change_account& r) {
   if (!core_.exists())
     return refuse(refusal::not_found, "no such account");
-  return record({account::changed{r.by, r.tier, r.role, r.disabled, r.reason, r.at}}, {}, account_view{});
-}
-
-account_view account_actor::view() const {
-  account_view out{core_.id, core_.username, core_.email, core_.role, core_.tier, core_.disabled, core_.created_at, {}};
-  for (const auto& [key, record] : core_.keys())
-    out.keys.push_back(view_of(key));
-  return out;
-}
-
-key_view account_actor::view_of(const std::string& key) const {
-  const auto& r = *core_.find_key(key);
-  return {r.id, r.name, r.family, r.prefix, r.last4, r.created_at, r.last_used, r.revoked_at == 0};
-}
-
-row account_actor::summary() const {
-  return {table::accounts, id(),
-          pack({{"username", core_.username},
-                {"email", core_.email},
-                {"role", core_.role},
-                {"tier", core_.tier},
-                {"disabled", core_.disabled},
-                {"created_at", core_.created_at}}),
-          false};
+  change_set out;
+  out.events.push_back(account::changed{r.by, r.tier, r.role, r.disabled, r.reason, r.at});
+  json details = json::object();
+  const std::pair<const char*, const std::string&> said[] = {
+      {"tier", r.tier}, {"role", r.role}, {"disabled", r.disabled}, {"reason", r.reason}};
+  for (const auto& [name, value] : said)
+    if (!value.empty())
+      details[name] = value;
+  add_audit(out.rows, "account_changed", id(), r.who, r.at, std::move(details));
+  return record(std::move(out), account_view{});
 }
 
 } // namespace troupe

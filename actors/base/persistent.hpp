@@ -67,6 +67,12 @@ protected:
       into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
   }
 
+  /// The state as it is now takes the place of all events but the last: what was in them is erased.
+  void erase_past_into(storage::batch& into) {
+    into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
+    into.erasures.push_back({storage::erasure::part::past, key()});
+  }
+
   /// Commits to the journal; `then` runs here, in this actor, when the disk has it. A batch without content answers
   /// when all before it is durable: a repeat waits for what it repeats.
   void commit(storage::batch what, std::function<void(storage::commit_status)> then) {

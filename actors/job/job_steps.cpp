@@ -115,6 +115,8 @@ void job_actor::commit_step(step s, timestamp at, std::function<void(const booke
   // Lists and polling read the summary: it changes with the status, which any event but a start may have changed.
   if (!s.events.empty() && !core_.is_forgotten())
     request.attached.rows.push_back({table::jobs, id(), pack(core_.summary()), false});
+  if (core_.is_forgotten()) // what was asked for is its owner's: nothing of it is kept
+    request.attached.erasures.push_back({storage::erasure::part::actor, key()});
   ++commits_;
   request_ledger(std::move(request), std::move(then), std::move(failed));
 }
@@ -146,6 +148,8 @@ caf::result<description> job_actor::commit_and_answer(step s, timestamp at) {
       [this, promise, effects = std::move(effects)](const booked&) mutable {
         promise.deliver(description{{{"job_id", id()}, {"status", core_.status()}}});
         run_effects(effects);
+        if (core_.is_forgotten())
+          quit(); // memory is to forget it, too
       },
       [promise](caf::error why) mutable { promise.deliver(std::move(why)); });
   return promise;

@@ -1,6 +1,7 @@
 #include "http/admin/admin.hpp"
 
 #include "common/log.hpp"
+#include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 
@@ -97,9 +98,11 @@ asio::awaitable<reply> change_account_of(const head& h, const request& r, accoun
   change.reason = body.reason.value_or("");
   change.disabled = body.disabled ? (*body.disabled ? "yes" : "no") : "";
   change.at = now_ms();
+  change.who = asker_of(r);
   auto changed = co_await h.actors.ask(std::move(change));
   if (!changed)
     co_return problem_of(changed.error());
+  tell_streams(h, *account);
   book money;
   money.account = *account;
   money.at = now_ms();
@@ -110,6 +113,8 @@ asio::awaitable<reply> change_account_of(const head& h, const request& r, accoun
     grant.amount = credits(*body.grant_credits);
     grant.note = "granted by " + r.who->username + (body.reason ? ": " + *body.reason : std::string{});
     money.movements.push_back(std::move(grant));
+    json details = {{"credits", *body.grant_credits}, {"reason", body.reason.value_or("")}};
+    money.attached.rows = audit_rows("credits_granted", *account, asker_of(r), money.at, std::move(details));
   }
   auto wallet = co_await h.actors.ask(std::move(money));
   if (!wallet)

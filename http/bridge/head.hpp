@@ -7,7 +7,9 @@
 #include "common/catalog/tiers.hpp"
 #include "http/bridge/feed_hub.hpp"
 #include "http/bridge/gateway.hpp"
+#include "http/bridge/mail.hpp"
 #include "http/bridge/passwords.hpp"
+#include "http/bridge/portraits.hpp"
 #include "http/bridge/secrets.hpp"
 #include "storage/blobs.hpp"
 #include "storage/database.hpp"
@@ -28,9 +30,13 @@ struct head {
   feed_hub& feeds;
   passwords& hashing;
   const secrets& keys;
+  mailer& mails;
+  portraits& pictures;
   catalog::tier_table tiers;
   bool stand_ins_allowed = true;
-  std::int64_t session_ms = 30ll * 24 * 3600 * 1000;
+  std::int64_t session_ms = 30ll * 24 * 3600 * 1000; // after its last use
+  std::int64_t session_refresh_ms = 3'600'000;       // a use is written no more often
+  std::string public_url = {};                       // "https://studio.example.org"; in mails
 };
 
 } // namespace troupe::http

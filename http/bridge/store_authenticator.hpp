@@ -9,6 +9,7 @@
 namespace troupe::http {
 
 /// Finds out who a key or a session is, from the durable rows: what an account's actor has revoked is dead at once.
+/// Rows are found by the keyed hash of what was presented: how long a search takes tells nothing of a secret.
 class store_authenticator final : public authenticator {
 public:
   explicit store_authenticator(const head& h) : head_(h) {}
@@ -19,10 +20,14 @@ private:
   std::optional<identity> by_session(const std::string& token);
   std::optional<identity> account_identity(const std::string& account);
   void note_use(const identity& who);
+  /// A session that is used lives on; its account is told now and then.
+  void extend(const identity& who, timestamp expires_at);
+  /// True when `what` was not done for so long; at most one caller hears it.
+  bool due(const std::string& what, timestamp now, timestamp every_ms);
 
   const head& head_;
   std::mutex mutex_;
-  std::unordered_map<std::string, timestamp> noted_; // key id → when its use was last told to its account
+  std::unordered_map<std::string, timestamp> noted_; // key id or session hash → when its account was last told
 };
 
 } // namespace troupe::http

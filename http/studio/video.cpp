@@ -1,6 +1,7 @@
 #include "http/studio/video.hpp"
 
 #include "common/catalog/models.hpp"
+#include "http/bridge/job_removal.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 
@@ -265,34 +266,9 @@ asio::awaitable<reply> delete_generation(const head& h, blob_guard& guard, const
   auto row = read_row(h.database, storage::table::account_jobs, storage::key_of(r.who->account, std::stoull(text)));
   if (!row || !row->is_string())
     co_return not_found();
-  auto id = row->get<std::string>();
-  cancel_job stop;
-  stop.job = id;
-  stop.at = now_ms();
-  auto stopped = co_await h.actors.ask(std::move(stop));
-  if (!stopped)
-    co_return problem_of(stopped.error());
-  auto job = read_job(h.database, r.who->account, id).value_or(json::object());
-  std::vector<std::string> blobs;
-  for (const auto& file : job.value("files", json::array()))
-    if (auto f = read_row(h.database, storage::table::files,
-                          storage::key_of(r.who->account, file.value("filename", std::string{}))))
-      blobs.push_back(f->value("sha256", std::string{}));
-  forget_job forget;
-  forget.job = id;
-  forget.at = now_ms();
-  auto forgotten = co_await h.actors.ask(std::move(forget));
-  if (!forgotten)
-    co_return problem_of(forgotten.error());
-  for (const auto& sha256 : blobs) { // the same content may be another job's file too
-    bool used = false;
-    h.database.scan(storage::table::blob_uses, storage::key_of(sha256, ""), "", false, [&](auto, auto) {
-      used = true;
-      return false;
-    });
-    if (!used)
-      co_await guard.remove(sha256);
-  }
+  auto why = co_await remove_job(h, guard, r.who->account, row->get<std::string>());
+  if (why)
+    co_return *why;
   json answer = {{"success", true}};
   co_return reply::of(std::move(answer));
 }

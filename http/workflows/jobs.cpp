@@ -1,8 +1,10 @@
 #include "http/workflows/jobs.hpp"
 
+#include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace troupe::http::workflows {
@@ -33,11 +35,14 @@ event event_of(std::uint64_t id, const json& entry) {
 }
 
 /// The account's log from a cursor on, as it grows; only one job's entries when `job` is not empty, and then it ends
-/// with the job's `done`.
-asio::awaitable<void> stream(const head& h, std::string account, std::string job, std::uint64_t cursor,
-                             event_sink& sink) {
+/// with the job's `done`. It ends at once when the key or session of who asked does.
+asio::awaitable<void> stream(const head& h, identity who, std::string job, std::uint64_t cursor, event_sink& sink) {
+  const auto account = who.account;
   feed_hub::subscription wakes(h.feeds, account_id{account}, sink.bell());
   while (sink.open()) {
+    std::chrono::milliseconds left(standing(h, who));
+    if (left.count() == 0)
+      co_return;
     auto entries = h.database.feed(account_id{account}, cursor, events_at_once);
     std::vector<event> out;
     bool done = false;
@@ -57,7 +62,7 @@ asio::awaitable<void> stream(const head& h, std::string account, std::string job
     if (done && h.database.feed_last(account_id{account}) == cursor)
       co_return; // told all there is; a job that is made again goes on in a new stream
     if (entries.empty()) {
-      bool stays = co_await sink.wait(look_again);
+      bool stays = co_await sink.wait(std::min<std::chrono::milliseconds>(look_again, left));
       if (!stays)
         co_return;
     }
@@ -183,18 +188,18 @@ asio::awaitable<reply> job_events(const head& h, const request& r) {
   auto row = read_job(h.database, r.who->account, id);
   if (!row)
     co_return not_found();
-  auto account = r.who->account;
+  auto who = *r.who;
   auto from = cursor_of(r);
   auto cursor = from ? *from : row->value("feed_before", std::uint64_t{0});
-  co_return reply::events([&h, account, id, cursor](event_sink& sink) { return stream(h, account, id, cursor, sink); });
+  co_return reply::events([&h, who, id, cursor](event_sink& sink) { return stream(h, who, id, cursor, sink); });
 }
 
 asio::awaitable<reply> account_events(const head& h, const request& r) {
-  auto account = r.who->account;
+  auto who = *r.who;
   auto from = cursor_of(r);
   // Without a cursor it begins with what comes next: the past is in the jobs.
-  auto cursor = from ? *from : h.database.feed_last(account_id{account});
-  co_return reply::events([&h, account, cursor](event_sink& sink) { return stream(h, account, {}, cursor, sink); });
+  auto cursor = from ? *from : h.database.feed_last(account_id{who.account});
+  co_return reply::events([&h, who, cursor](event_sink& sink) { return stream(h, who, {}, cursor, sink); });
 }
 
 std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {

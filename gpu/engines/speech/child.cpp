@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,23 +43,39 @@ result<void> listen(int in, const std::function<void(std::string_view)>& receive
   }
 }
 
+/// A file in memory that holds `text`, read from its beginning: writing never waits for a child that does not read.
+int file_of(std::string_view text) {
+  const int file = memfd_create("request", MFD_CLOEXEC);
+  while (file >= 0 && !text.empty()) {
+    const auto written = write(file, text.data(), text.size());
+    if (written > 0) {
+      text.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR) {
+      close(file);
+      return -1;
+    }
+  }
+  if (file >= 0)
+    lseek(file, 0, SEEK_SET);
+  return file;
+}
+
 } // namespace
 
 result<void> run_child(const char* name, const std::string& request,
                        const std::function<void(std::string_view bytes)>& received, const std::function<bool()>& stop,
                        child_limits bounds) {
-  constexpr std::size_t pipe_holds = 65'536; // so that writing never waits for a child that does not read
-  std::array<int, 2> in{}, out{};
-  if (request.size() > pipe_holds || pipe2(in.data(), O_CLOEXEC) != 0)
-    return fail("child", "no pipe could be made");
+  const int in = file_of(request);
+  std::array<int, 2> out{};
+  if (in < 0)
+    return fail("child", "there is no memory for what it is asked");
   if (pipe2(out.data(), O_CLOEXEC) != 0) {
-    close(in[0]);
-    close(in[1]);
+    close(in);
     return fail("child", "no pipe could be made");
   }
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
   posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the node's sockets and locks are not its own
   std::string word(name);
@@ -66,15 +83,13 @@ result<void> run_child(const char* name, const std::string& request,
   pid_t child = -1;
   const bool started = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ) == 0;
   posix_spawn_file_actions_destroy(&actions);
-  close(in[0]);
+  close(in);
   close(out[1]);
-  const bool asked = started && write(in[1], request.data(), request.size()) == static_cast<ssize_t>(request.size());
-  close(in[1]);
   if (!started) {
     close(out[0]);
     return fail("child", "no process could be made");
   }
-  auto heard = asked ? listen(out[0], received, stop, bounds) : result<void>(fail("child", "it could not be asked"));
+  auto heard = listen(out[0], received, stop, bounds);
   close(out[0]);
   if (!heard)
     kill(child, SIGKILL);

@@ -19,10 +19,10 @@ struct child_limits {
   std::size_t bytes_max = 256U << 20;
 };
 
-/// Starts this program again as `name` (its argv[0], by which main() knows what it is for), writes `request` to its
-/// standard input and gives `received` what it says on its standard output, as it comes. `stop` is asked every 50 ms.
-/// Errors: `cancelled`, `timeout`, `crashed` (killed by a signal), `child` (it failed, or could not be started),
-/// `too_large`.
+/// Starts this program again as `name` (its argv[0], by which main() knows what it is for), with `request` as its
+/// standard input (a file in memory), and gives `received` what it says on its standard output, as it comes. `stop` is
+/// asked every 50 ms. Errors: `cancelled`, `timeout`, `crashed` (killed by a signal), `child` (it failed, or could not
+/// be started), `too_large`.
 result<void> run_child(const char* name, const std::string& request,
                        const std::function<void(std::string_view bytes)>& received, const std::function<bool()>& stop,
                        child_limits bounds = {});
