@@ -41,6 +41,7 @@ struct identity {
   std::string session; ///< id of the session; empty with a key
   bool via_cookie = false;
   std::optional<std::int64_t> per_minute; ///< the key's own rate limit; 0 = none
+  std::int64_t spend_limit = 0;           ///< what the key may spend in all, in micro-credits; 0 = no limit
 };
 
 /// What an Idempotency-Key means to a handler.

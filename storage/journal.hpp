@@ -32,6 +32,7 @@ enum class table : std::uint8_t {
   definitions = 12, // content hash → workflow definition
   nodes = 13,       // node → public key, name, revoked
   idempotency = 20, // account / keyed hash of an Idempotency-Key → what was first asked and answered
+  references = 22,  // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.
