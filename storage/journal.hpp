@@ -36,6 +36,7 @@ enum class table : std::uint8_t {
   avatars = 31,        // account → the picture, a JPEG as it is
   audit = 32,          // time, random → a security or admin event; only ever added to
   account_audit = 33,  // account / key in `audit` → empty
+  references = 22,  // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.

@@ -21,12 +21,13 @@ std::string to_string(refusal why) {
     case refusal::forbidden: return "forbidden";
     case refusal::queue_full: return "queue_full";
     case refusal::unavailable: return "unavailable";
+    case refusal::spend_limit_exceeded: return "spend_limit_exceeded";
   }
   return "unknown_refusal";
 }
 
 bool from_integer(std::uint8_t in, refusal& out) {
-  if (in < 1 || in > static_cast<std::uint8_t>(refusal::unavailable))
+  if (in < 1 || in > static_cast<std::uint8_t>(refusal::spend_limit_exceeded))
     return false;
   out = static_cast<refusal>(in);
   return true;

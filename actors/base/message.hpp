@@ -22,12 +22,13 @@ const char* to_string(actor_kind kind);
 enum class refusal : std::uint8_t {
   insufficient_credits = 1,
   not_found,
-  exists,      // something of that name is there already
-  conflict,    // not in this state
-  invalid,     // the request makes no sense
-  forbidden,   // not with this tier or role
-  queue_full,  // a limit of the queue; later it may do
-  unavailable, // the disk or a peer cannot now; later it may do
+  exists,               // something of that name is there already
+  conflict,             // not in this state
+  invalid,              // the request makes no sense
+  forbidden,            // not with this tier or role
+  queue_full,           // a limit of the queue; later it may do
+  unavailable,          // the disk or a peer cannot now; later it may do
+  spend_limit_exceeded, // the API key may not spend that much
 };
 std::string to_string(refusal why);
 bool from_string(caf::string_view in, refusal& out);

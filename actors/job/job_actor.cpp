@@ -55,7 +55,7 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
     s.movements.push_back({"allowance", m.allowance, {}, {}, m.period, "monthly allowance"});
   auto price = core_.price();
   if (price > 0)
-    s.movements.push_back({"hold", price, m.job, {}, {}, m.workflow});
+    s.movements.push_back({"hold", price, m.job, {}, {}, m.workflow, {}, m.key, m.key_limit});
   s.rows = std::move(m.rows);
   s.rows.push_back({table::account_jobs, storage::key_of(m.account, m.generation), pack(m.job), false});
   s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});

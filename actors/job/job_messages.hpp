@@ -15,7 +15,8 @@ struct submitted_job {
 TROUPE_MESSAGE(submitted_job, job, held, balance)
 
 /// Makes a job: holds its price and stores it, in one batch, then queues its first stages.
-/// Errors: insufficient_credits (cost, balance), exists, invalid, unavailable.
+/// Errors: insufficient_credits (cost, balance), spend_limit_exceeded (cost, key_balance), exists, invalid,
+/// unavailable.
 struct submit_job {
   static constexpr actor_kind to = actor_kind::job;
   using reply = submitted_job;
@@ -31,9 +32,11 @@ struct submit_job {
   micro_credits allowance = 0;
   std::vector<storage::row> rows; // written with it: what says that the request was worked on
   timestamp at = 0;
+  std::string key;             // id of the API key that asks; empty with a session
+  micro_credits key_limit = 0; // what that key may spend in all; 0: no limit
 };
 TROUPE_MESSAGE(submit_job, job, account, weight, generation, workflow, definition, version, inputs, plan, feed_before,
-               period, allowance, rows, at)
+               period, allowance, rows, at, key, key_limit)
 
 /// The job as its owner sees it. Errors: not_found.
 struct describe_job {

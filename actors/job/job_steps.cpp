@@ -133,7 +133,7 @@ void job_actor::request_ledger(book request_message, std::function<void(const bo
             --commits_;
             failed(why);
             auto refused = read_refusal(why);
-            if (refused.why == refusal::insufficient_credits)
+            if (refused.why == refusal::insufficient_credits || refused.why == refusal::spend_limit_exceeded)
               quit(); // it never was
             else
               drop("its ledger did not take a step: " + refused.message);

@@ -25,31 +25,41 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(batch, appends, feeds, rows, sna
 
 namespace troupe {
 
-/// One balanced movement between two of the account's books, all in micro-credits:
-///   hold       wallet → held      the price of a job, before it may run; refused when the wallet has less
+/// What is asked to move between two of the account's books, all in micro-credits:
+///   hold       wallet → held      the price of a job, before it may run; refused when the wallet has less, or the key
 ///   capture    held → revenue     the share of a stage that succeeded; a stage captures once
-///   release    held → wallet      all that is left of a job's hold
-///   grant      grants → wallet    by an admin, with a reason
-///   allowance  grants → wallet    up to `amount` in all for `period`; what was given in it before counts
+///   meter      held → carry → revenue  the same for an exact amount: the wallet pays whole credits, the rest is
+///   carried release    held → wallet      all that is left of a job's hold grant      grants → wallet    by an admin,
+///   with a reason allowance  grants → wallet    up to `amount` in all for `period`; what was given in it before counts
+///   topup      payments → wallet  what a customer paid for
+///   reversal   wallet → payments  a topup that was paid back, as far as the wallet still has it
+///   refund     refunds → wallet   by an admin, with the reason in `note`
+/// A topup, reversal or refund must have a reference; one whose kind and reference were seen before moves nothing.
 struct movement {
   std::string kind;
   micro_credits amount = 0; // ≥ 0; of no use to release
   std::string job;
-  std::string stage;  // of a capture
+  std::string stage;  // of a capture or meter
   std::string period; // of an allowance, "2026-11"
   std::string note;
+  std::string reference = {};  // 1 to 255 bytes
+  std::string key = {};        // of a hold: id of the API key that asks for it; empty with a session
+  micro_credits key_limit = 0; // of a hold: what the key may spend and hold in all; 0: no limit
 };
-TROUPE_MESSAGE(movement, kind, amount, job, stage, period, note)
+TROUPE_MESSAGE(movement, kind, amount, job, stage, period, note, reference, key, key_limit)
 
 struct booked {
   micro_credits balance = 0; // what the wallet can still spend
   micro_credits held = 0;
   std::uint64_t first_feed_id = 0; // of the entries handed along; 0 when there were none
+  std::uint32_t transfers = 0;     // how many were made; a repeat makes none
+  micro_credits moved = 0;         // the sum of their amounts
 };
-TROUPE_MESSAGE(booked, balance, held, first_feed_id)
+TROUPE_MESSAGE(booked, balance, held, first_feed_id, transfers, moved)
 
 /// Makes movements, rows and events durable in one batch, or none of them. Errors: insufficient_credits (context: cost,
-/// balance in whole credits), invalid, conflict, exists, unavailable.
+/// balance in whole credits), spend_limit_exceeded (context: cost, key_balance), invalid, conflict, exists (a row that
+/// had to be absent; also a reference that is older than the ledger's memory), unavailable.
 struct book {
   static constexpr actor_kind to = actor_kind::ledger;
   using reply = booked;
@@ -64,18 +74,23 @@ TROUPE_MESSAGE(book, account, at, movements, attached, feed)
 struct books {
   micro_credits balance = 0;
   micro_credits held = 0;
-  micro_credits spent = 0;   // captured, ever
-  micro_credits granted = 0; // grants and allowances, ever
+  micro_credits spent = 0;                   // captured, ever
+  micro_credits granted = 0;                 // grants and allowances, ever
+  micro_credits owed = 0;                    // the fraction of a credit that metered charges have left to be paid
+  micro_credits paid = 0;                    // topups less reversals, ever
+  micro_credits refunded = 0;                // ever
+  micro_credits key_spent = 0, key_held = 0; // of the key that was asked for
 };
-TROUPE_MESSAGE(books, balance, held, spent, granted)
+TROUPE_MESSAGE(books, balance, held, spent, granted, owed, paid, refunded, key_spent, key_held)
 
 /// Reads the balances as they are durable.
 struct read_books {
   static constexpr actor_kind to = actor_kind::ledger;
   using reply = books;
   std::string account;
+  std::string key = {}; // id of an API key, or empty
 };
-TROUPE_MESSAGE(read_books, account)
+TROUPE_MESSAGE(read_books, account, key)
 
 } // namespace troupe
 

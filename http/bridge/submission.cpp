@@ -152,6 +152,8 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   command.allowance = allowance.amount;
   if (auto row = once_row(r, command.job, command.at))
     command.rows.push_back(std::move(*row));
+  command.key = who.key;
+  command.key_limit = who.spend_limit;
   auto receipt = co_await h.actors.ask(std::move(command), true);
   if (!receipt)
     co_return problem_of(receipt.error());
@@ -169,6 +171,10 @@ problem problem_of(const caf::error& error) {
     case refusal::insufficient_credits:
       out.status = 402;
       out.message = "Not enough credits";
+      out.context["upgrade_url"] = "/pricing";
+      return out;
+    case refusal::spend_limit_exceeded:
+      out.status = 402;
       out.context["upgrade_url"] = "/pricing";
       return out;
     case refusal::not_found: return not_found();

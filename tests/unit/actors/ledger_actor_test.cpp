@@ -75,6 +75,35 @@ TEST_F(LedgerActor, RefusesAndWritesNothingWhenTheWalletIsShort) {
   EXPECT_TRUE(disk.written.empty());
 }
 
+TEST_F(LedgerActor, ATopupLeavesARowThatRemembersItsReference) {
+  auto who = ledger();
+  auto topup = request({{"topup", credits(50), {}, {}, {}, {}, "pay_1"}});
+  auto first = cluster.ask(who, topup);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->transfers, 1u);
+  EXPECT_EQ(first->moved, credits(50));
+  ASSERT_EQ(disk.written.back().rows.size(), 1u);
+  EXPECT_TRUE(disk.written.back().rows.front().only_if_absent);
+  auto again = cluster.ask(who, topup);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->transfers, 0u);
+  EXPECT_EQ(again->balance, credits(50));
+}
+
+TEST_F(LedgerActor, SaysWhatAKeyHasLeft) {
+  auto who = ledger();
+  cluster.ask(who, request({grant(100)}));
+  auto refused = cluster.ask(who, request({{"hold", credits(30), "j", {}, {}, {}, {}, "k", credits(20)}}));
+  ASSERT_FALSE(refused);
+  auto why = read_refusal(refused.error());
+  EXPECT_EQ(why.why, refusal::spend_limit_exceeded);
+  EXPECT_EQ(why.context["key_balance"], 20);
+  cluster.ask(who, request({{"hold", credits(15), "j", {}, {}, {}, {}, "k", credits(20)}}));
+  auto now = cluster.ask(who, read_books{"alice", "k"});
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->key_held, credits(15));
+}
+
 TEST_F(LedgerActor, LeavesWhenTheDiskFailsAndComesBackWithWhatIsThere) {
   auto who = ledger();
   cluster.ask(who, request({grant(100)}));
