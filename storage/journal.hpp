@@ -36,7 +36,7 @@ enum class table : std::uint8_t {
   avatars = 41,        // account → the picture, a JPEG as it is
   audit = 42,          // time, random → a security or admin event; only ever added to
   account_audit = 43,  // account / key in `audit` → empty
-  references = 22,  // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
+  references = 22,     // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.
