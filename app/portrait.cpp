@@ -16,7 +16,7 @@ namespace {
 constexpr const char* child_name = "troupe-portray";
 constexpr int exit_media = 3;
 constexpr std::size_t portrait_bytes_max = 1 << 20;
-constexpr rlim_t memory_max = 2ull << 30; // of addresses: a picture of 64 megapixels takes 400 MiB
+[[maybe_unused]] constexpr rlim_t memory_max = 2ull << 30; // of addresses: a picture of 64 megapixels takes 400 MiB
 constexpr rlim_t cpu_seconds_max = 10;
 constexpr auto time_max = std::chrono::seconds(15);
 
@@ -60,7 +60,9 @@ void portray_if_asked(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL); // it must not outlive who waits for it
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   std::signal(SIGPIPE, SIG_IGN);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // they take terabytes of addresses for themselves
   limit(RLIMIT_AS, memory_max);
+#endif
   limit(RLIMIT_CPU, cpu_seconds_max);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, 0); // pipes are no files: it can write to us and nowhere else

@@ -257,6 +257,7 @@ int serve(const serve_options& options) {
   if (!config)
     return exit_configuration;
   start_log("head", config->log.level);
+  unsetenv("TROUPE_MAIL__PASSWORD"); // children have no use for it
   auto signals = block_signals();
   http::register_gateway_messages();
   workflow::definition_store workflows;

@@ -59,8 +59,21 @@ def breaches_in(path, text):
         yield f"{path}: a name that says nothing"
 
 
+def shared_tables():
+    """Two tables with one number would be one table, and the compiler says nothing."""
+    with open(os.path.join(ROOT, "storage/journal.hpp"), encoding="utf-8") as f:
+        body = re.search(r"enum class table [^{]*\{(.*?)\};", f.read(), re.S).group(1)
+    seen = {}
+    for name, number in re.findall(r"^\s*(\w+) = (\d+),", body, re.M):
+        if number in seen:
+            yield f"storage/journal.hpp: the tables {seen[number]} and {name} have the same number, {number}"
+        seen[number] = name
+    if not seen:
+        yield "storage/journal.hpp: no tables were found"
+
+
 def main():
-    found = []
+    found = list(shared_tables())
     paths = list(sources())
     for path in paths:
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:

@@ -16,7 +16,8 @@ namespace {
 
 using testing::http_client;
 
-/// Knows "pk_ada", "sp_live_ada", "sk_live_ada", the admin's "pk_root", and the session "s1" of ada.
+/// Knows "pk_ada", "sp_live_ada", "sk_live_ada", the admin's "pk_root", the session "s1" of ada, and "pk_read",
+/// "pk_generate" and so on: the admin's keys with one scope.
 struct few_people : authenticator {
   asio::awaitable<result<std::optional<identity>>> authenticate(const request& r) override {
     auto shown = credentials_of(r);
@@ -27,7 +28,11 @@ struct few_people : authenticator {
       who = identity{"a1", "ada", false, "free", shown.key, {}, false, {}};
     else if (shown.session == "s1")
       who = identity{"a1", "ada", false, "free", {}, "s1", true, {}};
-    else if (shown.key == "pk_off")
+    else if (std::set<std::string>{"pk_read", "pk_generate", "pk_account", "pk_admin"}.contains(shown.key)) {
+      who = identity{"a0", "root", true, "studio", shown.key, {}, false, {}};
+      who->scopes = {shown.key.substr(3)};
+      who->admin = who->may("admin");
+    } else if (shown.key == "pk_off")
       co_return fail("api_disabled", "API access is disabled");
     else if (shown.key == "pk_down")
       co_return fail("unavailable", "internal words");
@@ -106,6 +111,13 @@ protected:
     pages.ready = {{"storage", [this] { return storage_says; }}};
     pages.docs_folder = docs;
     options.answers = &answers;
+    declaration doors;
+    doors.path = "/api/doors";
+    doors.operation = "doors";
+    doors.key_scope = scope::account;
+    all.push_back(declare(std::move(doors), [](const request&, nothing, nothing) -> asio::awaitable<reply> {
+      co_return reply::of(json::object());
+    }));
     declaration work;
     work.method = verb::post;
     work.path = "/v1/work";
@@ -235,6 +247,23 @@ TEST_F(an_application, tells_public_endpoints_who_asks_if_it_can) {
   EXPECT_EQ(get("/api/keys", {"authorization: Bearer pk_ada"})["who"], "ada");
   EXPECT_EQ(get("/api/keys", {"authorization: Bearer wrong"})["who"], "");
   EXPECT_EQ(get("/api/keys", {"cookie: a=b; troupe_session=s1"})["who"], "ada");
+}
+
+TEST_F(an_application, lets_a_key_with_scopes_do_what_they_say_and_nothing_else) {
+  auto status = [this](const std::string& target, const std::string& scope) {
+    get(target, {"authorization: Bearer pk_" + scope});
+    return last.status;
+  };
+  EXPECT_EQ(status("/v1/mine", "read"), 200);
+  EXPECT_EQ(status("/v1/mine", "generate"), 403);
+  EXPECT_EQ(status("/api/admin/actors", "admin"), 200);
+  EXPECT_EQ(status("/api/admin/actors", "read"), 403);
+  EXPECT_EQ(status("/api/doors", "account"), 200);
+  EXPECT_EQ(status("/api/doors", "read"), 403);
+  EXPECT_NE(last.body.find("account"), std::string::npos) << "it says which scope is missing: " << last.body;
+  EXPECT_EQ(status("/api/keys", "generate"), 200) << "what is public needs none";
+  EXPECT_EQ(client->post("/v1/work", "{}", {"authorization: Bearer pk_generate"}).status, 200);
+  EXPECT_EQ(client->post("/v1/work", "{}", {"authorization: Bearer pk_read"}).status, 403);
 }
 
 TEST_F(an_application, works_once_for_an_idempotency_key) {
