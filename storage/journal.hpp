@@ -36,7 +36,8 @@ enum class table : std::uint8_t {
   avatars = 31,        // account → the picture, a JPEG as it is
   audit = 32,          // time, random → a security or admin event; only ever added to
   account_audit = 33,  // account / key in `audit` → empty
-  references = 22,  // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
+  open_holds = 21,     // account / job → what it held at first, and when: what the sweep for orphans looks through
+  references = 22,     // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.
