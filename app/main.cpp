@@ -3,6 +3,7 @@
 #include "app/bench.hpp"
 #include "app/options.hpp"
 #include "app/portrait.hpp"
+#include "app/verify_ledger.hpp"
 #include "common/exit_codes.hpp"
 #include "gpu/engines/speech/speech_engine.hpp"
 
@@ -74,6 +75,13 @@ int main(int argc, char** argv) {
   bool from_stdin = false;
   create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");
   create_command->callback([&] { status = create_admin(creating); });
+
+  auto* ledger_command = admin_command->add_subcommand("ledger", "The books")->require_subcommand(1);
+  std::string books_of = "data";
+  auto* verify_command = ledger_command->add_subcommand(
+      "verify", "Work out every balance again from the journal; also while a head runs. Writes nothing");
+  verify_command->add_option("--data", books_of, "data directory")->capture_default_str();
+  verify_command->callback([&] { status = verify_ledger(books_of); });
 
   bench_flows_options bench;
   auto* bench_command = cli.add_subcommand("bench", "Load, in the box")->require_subcommand(1);

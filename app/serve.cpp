@@ -1,4 +1,5 @@
 #include "app/head_core.hpp"
+#include "app/hold_sweep.hpp"
 #include "app/load_config.hpp"
 #include "app/make_admin.hpp"
 #include "app/portrait.hpp"
@@ -280,6 +281,7 @@ int serve(const serve_options& options) {
     return exit_unavailable;
   }
   (*core)->resume_jobs();
+  hold_sweep orphans(**core);
   std::atomic<bool> stopping{false};
   std::unique_ptr<node::supervisor> local;
   if (config->node.local) {
