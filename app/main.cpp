@@ -96,6 +96,19 @@ int main(int argc, char** argv) {
                             "data directory to use and leave behind; default: a new one, removed");
   flows_command->callback([&] { status = bench_flows(bench); });
 
+  bench_ledger_options books;
+  books.program = serving.program;
+  auto* books_command = bench_command->add_subcommand(
+      "ledger", "Durable holds and captures a second; start and memory with many accounts on disk");
+  books_command->add_option("--seconds", books.seconds, "of each load")->check(CLI::Range(1, 600));
+  books_command->add_option("--accounts", books.accounts, "on disk")->check(CLI::Range(1'000, 10'000'000));
+  books_command->add_option("--active", books.active, "of those, in memory")->check(CLI::Range(1, 1'000'000));
+  books_command->add_option("--data", books.data,
+                            "data directory to use and leave behind; default: a new one, removed");
+  books_command->add_option("--part", books.part,
+                            "only this: many, hot, fill, open; open needs what fill wrote to --data");
+  books_command->callback([&] { status = bench_ledger(books); });
+
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
