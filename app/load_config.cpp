@@ -1,6 +1,9 @@
 #include "app/load_config.hpp"
 
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 
 namespace troupe::app {
 
@@ -14,8 +17,13 @@ std::optional<configuration> load_config(const serve_options& options) {
 }
 
 std::optional<catalog::tariff> load_tariff(const serve_options& options) {
-  auto tariff = catalog::load_tariff(options.config.empty() ? std::nullopt
-                                                            : std::optional<std::filesystem::path>(options.config));
+  if (options.config.empty())
+    return catalog::tariff{};
+  std::filesystem::path file{options.config};
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf(); // that it can be read, load_config() has shown
+  auto tariff = catalog::read_tariff(text.str(), file.filename().string());
   if (tariff)
     return std::move(*tariff);
   std::fprintf(stderr, "troupe: %s\n", tariff.error().message.c_str());

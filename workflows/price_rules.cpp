@@ -55,7 +55,8 @@ std::int64_t duration_ms(const json& in) {
 
 micro_credits video_model_price(const json& in) {
   const auto* which = catalog::find_video_model(in["model"].get_ref<const std::string&>());
-  return catalog::video_price(catalog::price_of(*which), in["frames"].get<std::int64_t>(), in["steps"].get<std::int64_t>());
+  return catalog::video_price(catalog::price_of(*which), in["frames"].get<std::int64_t>(),
+                              in["steps"].get<std::int64_t>());
 }
 
 micro_credits speech_rule_price(const json& in) {

@@ -3,10 +3,9 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <functional>
-#include <sstream>
 
 namespace troupe::catalog {
 
@@ -215,15 +214,6 @@ result<tariff> read_tariff(std::string_view text, const std::string& name) {
                                      std::to_string(parsed.error().source().begin.column) + ": " +
                                      std::string{parsed.error().description()});
   return tariff_reader{name}.read(parsed.table());
-}
-
-result<tariff> load_tariff(const std::optional<std::filesystem::path>& file) {
-  if (!file)
-    return tariff{};
-  std::ifstream in(*file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return read_tariff(text.str(), file->filename().string()); // that it can be read, the settings' reader has shown
 }
 
 } // namespace troupe::catalog

@@ -6,7 +6,7 @@
 #include "common/catalog/prices.hpp"
 #include "common/catalog/tiers.hpp"
 
-#include <filesystem>
+#include <string_view>
 
 namespace troupe::catalog {
 
@@ -18,7 +18,5 @@ struct tariff {
 /// From the text of cluster.conf, called `name` in errors; all but the two sections is for others. Errors:
 /// `configuration`, with line and column: an unknown name, a wrong type, a number out of its range.
 result<tariff> read_tariff(std::string_view text, const std::string& name);
-/// From the file; the defaults when there is none.
-result<tariff> load_tariff(const std::optional<std::filesystem::path>& file);
 
 } // namespace troupe::catalog

@@ -71,8 +71,7 @@ TEST(Tariff, SaysWhatIsWrongWithLineAndColumn) {
             "cluster.conf:2:9: prices.video.wan-t2v.base must be credits, a number from 0 to 1000");
   EXPECT_EQ(wrong("[prices.video.wan-t2v]\nper_frame = 0.0000001"),
             "cluster.conf:2:13: prices.video.wan-t2v.per_frame may have six decimals at most");
-  EXPECT_EQ(wrong("[prices.flat]\nedit = 2.5").substr(0, 54),
-            "cluster.conf:2:8: prices.flat.edit must be whole credi");
+  EXPECT_EQ(wrong("[prices.flat]\nedit = 2.5").substr(0, 54), "cluster.conf:2:8: prices.flat.edit must be whole credi");
   EXPECT_EQ(wrong("[prices.flat]\ndance = 2").substr(0, 53), "cluster.conf:2:1: nothing is called `prices.flat.danc");
   EXPECT_EQ(wrong("prices = 3"), "cluster.conf:1:10: `prices` is a section and takes no value itself");
   EXPECT_NE(wrong("[prices.video.wan-t2v]\nbase = nan"), "nothing");
