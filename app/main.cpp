@@ -3,6 +3,7 @@
 #include "app/bench.hpp"
 #include "app/options.hpp"
 #include "app/portrait.hpp"
+#include "app/verify_ledger.hpp"
 #include "common/exit_codes.hpp"
 #include "gpu/engines/speech/speech_engine.hpp"
 
@@ -75,6 +76,13 @@ int main(int argc, char** argv) {
   create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");
   create_command->callback([&] { status = create_admin(creating); });
 
+  auto* ledger_command = admin_command->add_subcommand("ledger", "The books")->require_subcommand(1);
+  std::string books_of = "data";
+  auto* verify_command = ledger_command->add_subcommand(
+      "verify", "Work out every balance again from the journal; also while a head runs. Writes nothing");
+  verify_command->add_option("--data", books_of, "data directory")->capture_default_str();
+  verify_command->callback([&] { status = verify_ledger(books_of); });
+
   bench_flows_options bench;
   auto* bench_command = cli.add_subcommand("bench", "Load, in the box")->require_subcommand(1);
   auto* flows_command =
@@ -87,6 +95,19 @@ int main(int argc, char** argv) {
   flows_command->add_option("--data", bench.data,
                             "data directory to use and leave behind; default: a new one, removed");
   flows_command->callback([&] { status = bench_flows(bench); });
+
+  bench_ledger_options books;
+  books.program = serving.program;
+  auto* books_command = bench_command->add_subcommand(
+      "ledger", "Durable holds and captures a second; start and memory with many accounts on disk");
+  books_command->add_option("--seconds", books.seconds, "of each load")->check(CLI::Range(1, 600));
+  books_command->add_option("--accounts", books.accounts, "on disk")->check(CLI::Range(1'000, 10'000'000));
+  books_command->add_option("--active", books.active, "of those, in memory")->check(CLI::Range(1, 1'000'000));
+  books_command->add_option("--data", books.data,
+                            "data directory to use and leave behind; default: a new one, removed");
+  books_command->add_option("--part", books.part,
+                            "only this: many, hot, fill, open; open needs what fill wrote to --data");
+  books_command->callback([&] { status = bench_ledger(books); });
 
   try {
     cli.parse(argc, argv);

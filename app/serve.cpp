@@ -1,4 +1,5 @@
 #include "app/head_core.hpp"
+#include "app/hold_sweep.hpp"
 #include "app/load_config.hpp"
 #include "app/make_admin.hpp"
 #include "app/portrait.hpp"
@@ -13,14 +14,16 @@
 #include "http/bridge/store_authenticator.hpp"
 #include "http/pages/pages.hpp"
 #include "http/server/server.hpp"
-#include "http/studio/accounts.hpp"
+#include "http/studio/credits.hpp"
 #include "http/studio/farewell.hpp"
 #include "http/studio/keys.hpp"
 #include "http/studio/login.hpp"
 #include "http/studio/password.hpp"
+#include "http/studio/prices.hpp"
 #include "http/studio/profile.hpp"
 #include "http/studio/sessions.hpp"
 #include "http/studio/video.hpp"
+#include "http/unified/quotes.hpp"
 #include "http/workflows/jobs.hpp"
 
 #include <algorithm>
@@ -74,7 +77,7 @@ http::mail_options mail_of(const configuration& config, const std::filesystem::p
 /// All that stands between the core and the socket, in the order in which it must be made.
 struct front {
   front(const configuration& config, head_core& core_, workflow::definition_store& workflows, http::feed_hub& feeds,
-        const http::secrets& keys)
+        const http::secrets& keys, const catalog::tier_table& tiers)
     : core(core_), actors(core.system(), core.others()), hashing(1), mails(mail_of(config, core_.data())),
       pictures(make_portrait), guard(core.blobs()), head{actors,
                                                          core.database(),
@@ -88,7 +91,7 @@ struct front {
                                                          keys,
                                                          mails,
                                                          pictures,
-                                                         catalog::default_tiers(),
+                                                         tiers,
                                                          config.engines.stand_ins_allowed,
                                                          config.accounts.session_days * 24 * 3600 * 1000,
                                                          config.accounts.session_refresh_s * 1000,
@@ -144,7 +147,9 @@ result<void> front::open(const configuration& config) {
   add(http::studio::password_endpoints(head));
   add(http::studio::profile_endpoints(head));
   add(http::studio::farewell_endpoints(head, guard));
+  add(http::studio::price_endpoints(head));
   add(http::studio::video_endpoints(head, guard));
+  add(http::unified::quote_endpoints(head));
   add(http::workflows::endpoints(head, guard));
   add(http::admin::endpoints(head));
   add(http::admin::audit_endpoints(head));
@@ -256,6 +261,10 @@ int serve(const serve_options& options) {
   auto config = load_config(options);
   if (!config)
     return exit_configuration;
+  auto tariff = load_tariff(options);
+  if (!tariff)
+    return exit_configuration;
+  catalog::use_prices(std::move(tariff->prices));
   start_log("head", config->log.level);
   unsetenv("TROUPE_MAIL__PASSWORD"); // children have no use for it
   auto signals = block_signals();
@@ -275,12 +284,13 @@ int serve(const serve_options& options) {
     return exit_configuration;
   }
   make_first_admin(**core);
-  front studio(*config, **core, workflows, feeds, *keys);
+  front studio(*config, **core, workflows, feeds, *keys, tariff->tiers);
   if (auto opened = studio.open(*config); !opened) {
     log::critical("{}", opened.error().message);
     return exit_unavailable;
   }
   (*core)->resume_jobs();
+  hold_sweep orphans(**core);
   std::atomic<bool> stopping{false};
   std::unique_ptr<node::supervisor> local;
   if (config->node.local) {

@@ -166,11 +166,16 @@ std::string first_leaf(std::string path, const toml::node& node) {
   return table == nullptr || table->empty() ? path : path + "." + std::string{table->begin()->first.str()};
 }
 
+// Sections that the catalogue reads by itself, as it knows what may stand there: see catalog::read_tariff().
+bool is_of_the_catalogue(const std::string& path) { return path == "tiers" || path == "prices"; }
+
 // Tables nest as deep as the keys do, so this recursion ends after a few.
 problem read_table(const toml::table& table, const std::string& prefix, const std::string& name, configuration& into) {
   for (const auto& [key_text, node] : table) {
     auto path = prefix + std::string{key_text.str()};
     auto where = position(name, key_text.source());
+    if (is_of_the_catalogue(path))
+      continue;
     if (const auto* key = find_key(path)) {
       if (auto wrong = set_node(*key, into, node); !wrong.empty())
         return complain(position(name, node.source()), path + " " + wrong);
@@ -338,6 +343,9 @@ std::string default_configuration_file() {
     }
     out += "# " + note_of(key, defaults) + "\n" + path.substr(dot + 1) + " = " + default_of(key, defaults) + "\n";
   }
+  out +=
+      "\n# Tiers and prices: [tiers.NAME] with credits, resolution, frames, watermark; [prices.…]. docs/money.md says "
+      "what can be\n# set; only what differs need be said, e.g.\n# [prices.video.wan-t2v]\n# per_frame = 0.25\n";
   return out;
 }
 

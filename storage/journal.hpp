@@ -32,11 +32,12 @@ enum class table : std::uint8_t {
   definitions = 12, // content hash → workflow definition
   nodes = 13,       // node → public key, name, revoked
   idempotency = 20, // account / keyed hash of an Idempotency-Key → what was first asked and answered
+  open_holds = 21,  // account / job → what it held at first, and when: what the sweep for orphans looks through
+  references = 22,  // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
   account_tokens = 40, // keyed hash of a mailed token → account, kind, expiry
   avatars = 41,        // account → the picture, a JPEG as it is
   audit = 42,          // time, random → a security or admin event; only ever added to
   account_audit = 43,  // account / key in `audit` → empty
-  references = 22,     // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.

@@ -17,12 +17,10 @@ result<std::optional<snapshot>> read_snapshot(const store& from, const std::stri
     return record.error();
   if (!*record)
     return std::optional<snapshot>{};
-  std::string_view bytes = **record;
-  if (!bytes.empty() && bytes.front() > snapshot_version)
-    return fail("newer", "the snapshot of " + actor + " was written by a newer version");
-  if (bytes.size() < 9 || bytes.front() != snapshot_version)
-    return fail("corrupt", "the snapshot of " + actor + " is damaged; restore a backup");
-  return std::optional<snapshot>{snapshot{actor, read_number(bytes.substr(1, 8)), std::string{bytes.substr(9)}}};
+  auto read = read_snapshot_record(actor, **record);
+  if (!read)
+    return read.error();
+  return std::optional<snapshot>{std::move(*read)};
 }
 
 result<std::unique_ptr<rocksdb::Iterator>> events_of(const store& from) {
@@ -45,6 +43,14 @@ std::string snapshot_record(const snapshot& what) {
   append_number(out, what.seq);
   out += what.state;
   return out;
+}
+
+result<snapshot> read_snapshot_record(const std::string& actor, std::string_view bytes) {
+  if (!bytes.empty() && bytes.front() > snapshot_version)
+    return fail("newer", "the snapshot of " + actor + " was written by a newer version");
+  if (bytes.size() < 9 || bytes.front() != snapshot_version)
+    return fail("corrupt", "the snapshot of " + actor + " is damaged; restore a backup");
+  return snapshot{actor, read_number(bytes.substr(1, 8)), std::string{bytes.substr(9)}};
 }
 
 result<replayed> replay(const store& from, const std::string& actor) {

@@ -55,7 +55,8 @@ std::int64_t duration_ms(const json& in) {
 
 micro_credits video_model_price(const json& in) {
   const auto* which = catalog::find_video_model(in["model"].get_ref<const std::string&>());
-  return catalog::video_price(which->price, in["frames"].get<std::int64_t>(), in["steps"].get<std::int64_t>());
+  return catalog::video_price(catalog::price_of(*which), in["frames"].get<std::int64_t>(),
+                              in["steps"].get<std::int64_t>());
 }
 
 micro_credits speech_rule_price(const json& in) {
@@ -91,9 +92,9 @@ std::vector<price_rule> build() {
        [](const json& in) { return catalog::audio_price(duration_ms(in)); }},
       {"concat", "max(3, 2 × clips)", by_clips,
        [](const json& in) { return catalog::merge_price(in["clips"].get<std::int64_t>()); }},
-      {"subtitles", "5", {{}}, [](const json&) { return catalog::subtitles_price; }},
-      {"edit", "3", {{}}, [](const json&) { return catalog::edit_price; }},
-      {"tool", "1", {{}}, [](const json&) { return catalog::tool_price; }},
+      {"subtitles", "5", {{}}, [](const json&) { return catalog::subtitles_price(); }},
+      {"edit", "3", {{}}, [](const json&) { return catalog::edit_price(); }},
+      {"tool", "1", {{}}, [](const json&) { return catalog::tool_price(); }},
   };
 }
 

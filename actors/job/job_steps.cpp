@@ -36,12 +36,9 @@ void job_actor::follow(step& s, timestamp) {
           {"credits", static_cast<double>(stage.price) / micro_per_credit},
           {"micro_credits", stage.price}});
   }
-  micro_credits back = 0;
-  for (auto index : s.effects.release)
-    back += stages[index].price;
-  if (back > 0)
-    s.movements.push_back({"release", 0, id(), {}, {}, core_.status()});
   if (core_.ended()) {
+    if (core_.price() > 0) // also when all of it was captured: the hold is over
+      s.movements.push_back({"release", 0, id(), {}, {}, core_.status()});
     s.rows.push_back({table::open_jobs, id(), std::nullopt, false});
     if (core_.run().now() == workflow::phase::succeeded)
       add_result_rows(s);

@@ -54,6 +54,11 @@ caf::result<booked> ledger_actor::book_all(book& request) {
     const auto& made = std::get<ledger::transferred>(happened);
     ++answer.transfers;
     answer.moved += made.amount;
+    if (made.kind == "hold")
+      batch.rows.push_back({storage::table::open_holds, storage::key_of(id(), made.job),
+                            pack({{"amount", made.amount}, {"at", made.at}}), false});
+    else if (made.kind == "release")
+      batch.rows.push_back({storage::table::open_holds, storage::key_of(id(), made.job), std::nullopt, false});
     // The core remembers a bounded number of references; the row remembers for ever.
     if (!made.reference.empty())
       batch.rows.push_back({storage::table::references,

@@ -275,6 +275,10 @@ const video_model* find_video_model(std::string_view id) {
   return found == videos().end() ? nullptr : &*found;
 }
 
+const video_formula& price_of(const video_model& model) { return prices().video.find(model.id)->second; }
+
+micro_credits price_of(const image_model& model) { return prices().image.find(model.id)->second; }
+
 std::span<const image_model> image_models() { return images(); }
 
 const image_model* find_image_model(std::string_view id) {

@@ -32,7 +32,7 @@ struct video_model {
   std::string_view description;
   catalog::category category;
   video_defaults defaults;
-  video_formula price;
+  video_formula price; // unless the operator set another: price_of()
   /// What it must be given besides a prompt: "image", "last_image", "audio", "video", "control_video". Empty: text
   /// alone.
   std::vector<std::string_view> needs;
@@ -46,6 +46,8 @@ struct video_model {
 std::span<const video_model> video_models();
 /// Null when there is none of that id.
 const video_model* find_video_model(std::string_view id);
+/// The formula in force.
+const video_formula& price_of(const video_model& model);
 
 struct image_defaults {
   std::int64_t width, height, steps;
@@ -57,7 +59,7 @@ struct image_model {
   std::string_view name;
   std::string_view description;
   image_defaults defaults;
-  micro_credits price; // an image
+  micro_credits price; // an image; unless the operator set another: price_of()
   std::vector<std::string_view> needs;
   std::string_view stand_in;
   std::string_view no_stand_in;
@@ -66,5 +68,7 @@ struct image_model {
 std::span<const image_model> image_models();
 /// Null when there is none of that id.
 const image_model* find_image_model(std::string_view id);
+/// What an image costs now.
+micro_credits price_of(const image_model& model);
 
 } // namespace troupe::catalog

@@ -1,14 +1,18 @@
 #pragma once
 
-// What operations of the studio family cost, in whole credits, computed in integers and rounded up once. The tables are
-// those of the studio API's documentation ("Credit Costs"); where its example column disagrees, the formula wins.
+// What operations of the studio family cost, in whole credits, computed in integers and rounded up once. The default
+// tables are those of the studio API's documentation ("Credit Costs"); where its example column disagrees, the formula
+// wins. Quotes, holds and charges all ask here. A job keeps the prices it was accepted with in its plan.
 //
-// Amounts out are micro-credits and always whole credits. Quantities are clamped to 0 … 10^9, so nothing overflows.
+// Amounts out are micro-credits and, but for metered ones, whole credits. Quantities are clamped to 0 … 10^9, so
+// nothing overflows.
 
 #include "common/money.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace troupe::catalog {
@@ -19,6 +23,37 @@ struct video_formula {
   micro_credits per_frame = 0;
   micro_credits per_step = 0;
 };
+
+/// So many credits for each stretch of time: for each one begun, or for the time as it is, rounded up once.
+struct timed_price {
+  micro_credits amount = 0;
+  std::int64_t stretch_ms = 1'000;
+  bool begun = false;
+  micro_credits least = 0;
+};
+
+/// Metered: exact in micro-credits. Tokens are priced by the million, images by the million of pixels.
+struct token_prices {
+  micro_credits input_per_million = 0, output_per_million = 0;
+};
+
+/// Everything that has a price, by the names that cluster.conf knows it by.
+struct price_list {
+  template <class T>
+  using by_name = std::map<std::string, T, std::less<>>;
+  by_name<video_formula> video;           // by model
+  by_name<micro_credits> image;           // an image, by model
+  by_name<micro_credits> flat;            // subtitles, subtitle_translation, edit, tool, video_to_video
+  by_name<timed_price> timed;             // upscale, video_to_video, audio, speech
+  by_name<token_prices> tokens;           // by language model
+  by_name<micro_credits> image_megapixel; // by image model: metered by size
+  micro_credits merge_clip = 0, merge_least = 0;
+};
+price_list default_prices();
+
+/// What is in force. `use_prices` is called once, before anybody asks for a price.
+const price_list& prices();
+void use_prices(price_list list);
 
 /// ceil(base + frames × per_frame + steps × per_step), rounded up to a whole credit once.
 micro_credits video_price(const video_formula& formula, std::int64_t frames, std::int64_t steps);
@@ -46,13 +81,13 @@ std::int64_t estimated_speech_ms(std::string_view text, std::int64_t speed_milli
 /// How long a clip is, in milliseconds rounded up. `frame_rate` below 1 counts as 1.
 std::int64_t clip_ms(std::int64_t frames, std::int64_t frame_rate);
 
-/// The operations with a price that depends on nothing, by their stable names.
-inline constexpr micro_credits subtitles_price = credits(5);
-inline constexpr micro_credits subtitle_translation_price = credits(5);
+/// The prices that depend on nothing.
+micro_credits subtitles_price();
+micro_credits subtitle_translation_price();
 /// Trim, speed, crop, resize, text overlay, subtitle burn, add-audio, speech into a video, brand kit.
-inline constexpr micro_credits edit_price = credits(3);
+micro_credits edit_price();
 /// Remove background, face swap, extract frames, trim (tools), GIF, watermark.
-inline constexpr micro_credits tool_price = credits(1);
+micro_credits tool_price();
 
 /// The price of a flat operation by name ("subtitles", "subtitle-translation", "trim", "remove-background", …); nothing
 /// when there is no flat price of that name.

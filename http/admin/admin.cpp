@@ -129,6 +129,40 @@ asio::awaitable<reply> change_account_of(const head& h, const request& r, accoun
   co_return reply::of(std::move(answer));
 }
 
+asio::awaitable<reply> refund_to(const head& h, const request& r, refund_body body) {
+  auto account = find_account(h.database, r.param("username"));
+  if (!account)
+    co_return not_found("No account has that user name");
+  if (!body.job_id.empty() && !read_job(h.database, *account, body.job_id))
+    co_return invalid("job_id: the account has no such job", "job_id");
+  book money;
+  money.account = *account;
+  money.at = now_ms();
+  movement refund;
+  refund.kind = "refund";
+  refund.amount = credits(body.credits);
+  refund.job = body.job_id;
+  refund.note = body.reason;
+  refund.reference = body.reference;
+  money.movements.push_back(std::move(refund));
+  auto done = co_await h.actors.ask(std::move(money));
+  if (!done) {
+    auto why = problem_of(done.error());
+    if (why.status == 409)
+      why.message = "A refund with that reference was made long ago";
+    co_return why;
+  }
+  if (done->transfers > 0)
+    log::info("{} credits were refunded to {} by {}, reference {}: {}", body.credits, r.param("username"),
+              r.who->username, body.reference, body.reason);
+  json answer = {{"username", r.param("username")},
+                 {"reference", body.reference},
+                 {"refunded", done->transfers > 0}, // false: it was made before
+                 {"credits", body.credits},
+                 {"credit_balance", whole_credits(done->balance)}};
+  co_return reply::of(std::move(answer));
+}
+
 } // namespace
 
 std::vector<endpoint> endpoints(const head& h) {
@@ -174,6 +208,14 @@ std::vector<endpoint> endpoints(const head& h) {
        .tags = {"Admin"},
        .needs = access::admin},
       [&h](const request& r, account_body body, nothing) { return change_account_of(h, r, std::move(body)); }));
+  out.push_back(declare<refund_body>(
+      {.method = verb::post,
+       .path = "/api/admin/accounts/{username}/refunds",
+       .operation = "admin_refund",
+       .summary = "Give credits back, with a reason; once for a reference",
+       .tags = {"Admin"},
+       .needs = access::admin},
+      [&h](const request& r, refund_body body, nothing) { return refund_to(h, r, std::move(body)); }));
   return out;
 }
 

@@ -22,6 +22,19 @@ struct account_body {
   std::optional<std::int64_t> grant_credits;
   std::optional<bool> disabled;
 };
+struct refund_body {
+  std::int64_t credits = 0;
+  std::string reason, reference, job_id;
+};
+template <class V>
+void describe(V& v, refund_body& x) {
+  v.required("credits", x.credits, "whole credits to give back", {.min = 1, .max = 1'000'000});
+  v.required("reason", x.reason, "kept in the ledger, and shown to the account",
+             {.length_max = 500, .form = form::not_blank});
+  v.required("reference", x.reference, "names this refund: with the same one it is made once",
+             {.length_max = 100, .form = form::not_blank});
+  v.optional("job_id", x.job_id, "the job that it is for", {.length_max = 64});
+}
 template <class V>
 void describe(V& v, actors_query& x) {
   v.optional("kind", x.kind, "account, ledger, job, scheduler, device, cluster, directory", {.length_max = 32});

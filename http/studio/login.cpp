@@ -5,7 +5,7 @@
 #include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
-#include "http/studio/accounts.hpp"
+#include "http/studio/credits.hpp"
 #include "http/studio/password.hpp"
 
 namespace troupe::http::studio {

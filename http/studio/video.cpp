@@ -198,6 +198,7 @@ asio::awaitable<reply> models(const head& h) {
   for (const auto& m : catalog::video_models()) {
     auto reason = unavailable_reason(h, m);
     const auto& d = m.defaults;
+    const auto& price = catalog::price_of(m);
     json row = {{"id", m.id},
                 {"name", m.name},
                 {"description", m.description},
@@ -214,10 +215,10 @@ asio::awaitable<reply> models(const head& h) {
                   {"frame_rate", d.frame_rate}}},
                 {"requires", m.needs},
                 {"pricing",
-                 {{"base", static_cast<double>(m.price.base) / micro_per_credit},
-                  {"per_frame", static_cast<double>(m.price.per_frame) / micro_per_credit},
-                  {"per_step", static_cast<double>(m.price.per_step) / micro_per_credit}}},
-                {"credit_cost", whole_credits(catalog::video_price(m.price, d.frames, d.steps))},
+                 {{"base", static_cast<double>(price.base) / micro_per_credit},
+                  {"per_frame", static_cast<double>(price.per_frame) / micro_per_credit},
+                  {"per_step", static_cast<double>(price.per_step) / micro_per_credit}}},
+                {"credit_cost", whole_credits(catalog::video_price(price, d.frames, d.steps))},
                 {"available", !reason}};
     if (reason) {
       row["unavailable_reason"] = *reason;
@@ -230,18 +231,6 @@ asio::awaitable<reply> models(const head& h) {
     rows.push_back(std::move(row));
   }
   json answer = {{"models", std::move(rows)}};
-  co_return reply::of(std::move(answer));
-}
-
-asio::awaitable<reply> generation_cost(const head&, cost_query query) {
-  auto model = catalog::find_video_model(query.model);
-  if (model == nullptr)
-    co_return invalid("model '" + query.model.substr(0, 100) + "' is not known; GET /api/models lists the models",
-                      "model");
-  auto frames = query.frames.value_or(model->defaults.frames);
-  auto steps = query.steps.value_or(model->defaults.steps);
-  auto cost = whole_credits(catalog::video_price(model->price, frames, steps));
-  json answer = {{"model", model->id}, {"frames", frames}, {"steps", steps}, {"cost", cost}, {"credits", cost}};
   co_return reply::of(std::move(answer));
 }
 
@@ -327,12 +316,6 @@ std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard) {
                          .tags = {"Video"},
                          .needs = access::anyone},
                         [&h](const request&, nothing, nothing) { return models(h); }));
-  out.push_back(declare<nothing, cost_query>(
-      {.path = "/api/generation-cost",
-       .operation = "generation_cost",
-       .summary = "Quote the credits of a generation",
-       .tags = {"Video"}},
-      [&h](const request&, nothing, cost_query query) { return generation_cost(h, std::move(query)); }));
   out.push_back(declare<nothing, page_query>(
       {.path = "/api/generations",
        .operation = "generation_list",

@@ -1,6 +1,6 @@
 #pragma once
 
-// Text to video, as the studio API has it: submit, poll, download, list, cancel, quote.
+// Text to video, as the studio API has it: submit, poll, download, list, cancel.
 
 #include "http/bridge/blob_guard.hpp"
 #include "http/bridge/head.hpp"
@@ -25,10 +25,6 @@ struct cancel_body {
 };
 struct page_query {
   std::int64_t limit = 50, offset = 0;
-};
-struct cost_query {
-  std::string model = "wan-t2v";
-  std::optional<std::int64_t> frames, steps;
 };
 
 template <class V>
@@ -61,12 +57,6 @@ void describe(V& v, page_query& x) {
   v.optional("limit", x.limit, "how many", {.min = 1, .max = 200});
   v.optional("offset", x.offset, "how many to leave out", {.min = 0, .max = 1'000'000});
 }
-template <class V>
-void describe(V& v, cost_query& x) {
-  v.optional("model", x.model, "model id", {.length_min = 1, .length_max = 100});
-  v.optional("frames", x.frames, "the model's default", {.min = 1, .max = 999});
-  v.optional("steps", x.steps, "the model's default", {.min = 1, .max = 200});
-}
 
 /// All of the below, declared. `h` and `guard` must outlive them.
 std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard);
@@ -76,7 +66,6 @@ asio::awaitable<reply> status(const head& h, const request& r, status_query quer
 asio::awaitable<reply> cancel(const head& h, const request& r, cancel_body body);
 asio::awaitable<reply> queue(const head& h, const request& r);
 asio::awaitable<reply> models(const head& h);
-asio::awaitable<reply> generation_cost(const head& h, cost_query query);
 asio::awaitable<reply> generations(const head& h, const request& r, page_query query);
 asio::awaitable<reply> delete_generation(const head& h, blob_guard& guard, const request& r);
 asio::awaitable<reply> video(const head& h, blob_guard& guard, const request& r);

@@ -20,9 +20,9 @@ public:
     if (!stopped)
       let_go();
   }
-  /// Writes what waits, in order, and answers.
-  void let_go() {
-    while (!waiting_.empty()) {
+  /// Writes what waits, in order, and answers; at most `count`.
+  void let_go(std::size_t count = SIZE_MAX) {
+    for (; count > 0 && !waiting_.empty(); --count) {
       auto [what, then] = std::move(waiting_.front());
       waiting_.pop_front();
       auto status =
@@ -33,17 +33,28 @@ public:
             events_[a.actor].push_back(e);
         for (const auto& f : what.feeds)
           feed_ids[f.account.value] = f.first_id + f.entries.size() - 1;
-        written.push_back(std::move(what));
+        for (const auto& s : what.snapshots)
+          snapshots_[s.actor] = s;
+        if (keep_written)
+          written.push_back(std::move(what));
       }
       then(status);
     }
   }
+  /// The process dies: what was not written is lost, and nobody is told.
+  void forget() { waiting_.clear(); }
+  std::size_t waiting() const { return waiting_.size(); }
+  bool keep_written = true;                      // false: a long test needs no list of all batches
   std::map<std::string, std::uint64_t> feed_ids; // the last one, by account
 
   result<storage::replayed> replay(const std::string& actor) const override {
     storage::replayed out;
     if (auto found = events_.find(actor); found != events_.end()) {
-      out.events = found->second;
+      auto snapshot = snapshots_.find(actor);
+      if (snapshot != snapshots_.end())
+        out.from = snapshot->second;
+      auto first = static_cast<std::ptrdiff_t>(out.from ? out.from->seq : 0);
+      out.events.assign(found->second.begin() + first, found->second.end());
       out.last_seq = found->second.size();
     }
     return out;
@@ -67,6 +78,7 @@ private:
 
   std::deque<std::pair<storage::batch, done>> waiting_;
   std::map<std::string, std::vector<std::string>> events_;
+  std::map<std::string, storage::snapshot> snapshots_; // the newest
 };
 
 } // namespace troupe::testing

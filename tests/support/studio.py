@@ -176,7 +176,7 @@ class Wallet:
         for row in rows:
             micro = round(row["credits"] * CREDIT)
             kind = row["type"]
-            if kind in ("grant", "allowance"):
+            if kind in ("grant", "allowance", "topup", "refund"):
                 self.granted += micro
             elif kind == "hold":
                 self.held += micro

@@ -50,7 +50,7 @@ TEST_F(LedgerActor, WritesMoneyRowsEventsAndFeedInOneBatch) {
   EXPECT_EQ(answer->first_feed_id, 1u);
   const auto& batch = disk.written.back();
   EXPECT_EQ(batch.appends.size(), 2u);
-  EXPECT_EQ(batch.rows.size(), 1u);
+  EXPECT_EQ(batch.rows.size(), 2u); // the job, and that it holds
   EXPECT_EQ(batch.feeds.size(), 1u);
 }
 

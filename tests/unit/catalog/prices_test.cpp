@@ -68,9 +68,9 @@ TEST(Prices, SoundAndSpeechAreProRatedAndRoundedUp) {
 }
 
 TEST(Prices, FlatOperationsCostWhatTheTableSays) {
-  EXPECT_EQ(subtitles_price, credits(5));
-  EXPECT_EQ(edit_price, credits(3));
-  EXPECT_EQ(tool_price, credits(1));
+  EXPECT_EQ(subtitles_price(), credits(5));
+  EXPECT_EQ(edit_price(), credits(3));
+  EXPECT_EQ(tool_price(), credits(1));
   EXPECT_EQ(flat_price("subtitle-translation"), credits(5));
   EXPECT_EQ(flat_price("trim"), credits(3));
   EXPECT_EQ(flat_price("trim-video"), credits(1));

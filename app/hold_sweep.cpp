@@ -1,0 +1,78 @@
+#include "app/hold_sweep.hpp"
+
+#include "actors/directory/directory_messages.hpp"
+#include "actors/ledger/ledger_messages.hpp"
+#include "common/log.hpp"
+
+#include <caf/all.hpp>
+
+namespace troupe::app {
+
+hold_sweep::hold_sweep(head_core& core) : core_(core), thread_([this] { run(); }) {}
+
+hold_sweep::~hold_sweep() {
+  {
+    std::lock_guard guard(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void hold_sweep::run() {
+  auto made_before = now_ms(); // whoever held for a request died with the head before
+  for (;;) {
+    sweep(made_before);
+    std::unique_lock lock(mutex_);
+    if (wake_.wait_for(lock, std::chrono::milliseconds(interval_ms), [this] { return stopping_; }))
+      return;
+    made_before = now_ms() - interval_ms; // no request lasts an hour
+  }
+}
+
+bool hold_sweep::is_orphan(const std::string& job) const {
+  // Hold and open job are written in one batch, and so are their ends.
+  return !core_.database().get(storage::table::open_jobs, job);
+}
+
+std::size_t hold_sweep::sweep(timestamp made_before) {
+  std::vector<std::pair<std::string, std::string>> orphans; // account, job
+  core_.database().scan(storage::table::open_holds, "", "", false, [&](std::string_view key, std::string_view value) {
+    auto row = unpack(value);
+    auto end = key.find('\0');
+    if (!row || end == std::string_view::npos || row->value("at", timestamp{0}) >= made_before)
+      return true;
+    std::string job{key.substr(end + 1)};
+    if (is_orphan(job))
+      orphans.emplace_back(std::string{key.substr(0, end)}, std::move(job));
+    return orphans.size() < releases_max;
+  });
+  std::size_t released = 0;
+  caf::scoped_actor self{core_.system()};
+  for (const auto& [account, job] : orphans) {
+    {
+      std::lock_guard guard(mutex_);
+      if (stopping_)
+        return released;
+    }
+    book request;
+    request.account = account;
+    request.at = now_ms();
+    request.movements.push_back({"release", 0, job, {}, {}, "nothing works for it any more"});
+    self->request(core_.others()->directory, std::chrono::seconds(20), routed(std::move(request)))
+        .receive(
+            [&](booked& done) {
+              ++released;
+              log::warn("account {}: {} micro-credits were held for {}, which is no open job; they are in the wallet "
+                        "again. Nothing is to be done; if this comes often, report it with this line",
+                        account, done.moved, job);
+            },
+            [&](caf::error& why) {
+              log::error("account {}: what is held for {} could not be released: {}; the next sweep tries again",
+                         account, job, read_refusal(why).message);
+            });
+  }
+  return released;
+}
+
+} // namespace troupe::app

@@ -1,0 +1,160 @@
+#pragma once
+
+// What a ledger should answer, worked out a second time by other means: whole sums of a list of entries instead of
+// books that are kept. It shares no code with the ledger, and is slow on purpose.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace troupe::testing {
+
+struct model_order {
+  std::string kind;
+  std::int64_t amount = 0;
+  std::string job, stage, period, reference, key;
+  std::int64_t key_limit = 0;
+};
+
+struct model_answer {
+  std::string refused; // empty: it was done
+  std::int64_t balance = 0, held = 0, moved = 0;
+  std::uint32_t transfers = 0;
+};
+
+class ledger_model {
+public:
+  model_answer take(const std::vector<model_order>& orders) {
+    auto before = *this;
+    model_answer out;
+    for (const auto& order : orders) {
+      auto refused = one(order, out);
+      if (!refused.empty()) {
+        *this = before;
+        out = {};
+        out.refused = refused;
+        return out;
+      }
+    }
+    out.balance = wallet;
+    out.held = held();
+    return out;
+  }
+
+  std::int64_t held() const {
+    std::int64_t sum = 0;
+    for (const auto& [name, job] : jobs)
+      sum += job.price - job.taken;
+    return sum;
+  }
+  std::int64_t key_total(const std::string& key) const {
+    auto gone = spent_before.find(key);
+    std::int64_t sum = gone == spent_before.end() ? 0 : gone->second;
+    for (const auto& [name, job] : jobs)
+      if (job.key == key)
+        sum += job.price;
+    return sum;
+  }
+
+  struct job_money {
+    std::int64_t price = 0, taken = 0;
+    std::string key;
+    std::set<std::string> stages;
+  };
+  std::int64_t wallet = 0, revenue = 0, gifts = 0, paid = 0, refunded = 0;
+  std::int64_t metered = 0, settled = 0; // ever: exact, and what wallets paid for it
+  std::map<std::string, job_money> jobs; // that hold
+  std::map<std::string, std::int64_t> spent_before, allowances;
+  std::set<std::string> references;
+
+private:
+  static constexpr std::int64_t cent = 1'000'000;
+
+  std::string one(const model_order& o, model_answer& out) {
+    if (o.amount < 0)
+      return "invalid";
+    auto moved = [&](std::int64_t amount) {
+      ++out.transfers;
+      out.moved += amount;
+    };
+    if (o.kind == "hold") {
+      if (jobs.count(o.job) != 0)
+        return "conflict";
+      if (wallet - o.amount < 0)
+        return "insufficient_credits";
+      if (o.key_limit != 0 && key_total(o.key) + o.amount > o.key_limit)
+        return "spend_limit_exceeded";
+      wallet -= o.amount;
+      jobs[o.job] = {o.amount, 0, o.key, {}};
+      moved(o.amount);
+      return "";
+    }
+    if (o.kind == "capture" || o.kind == "meter") {
+      if (jobs.count(o.job) == 0)
+        return "conflict";
+      auto& job = jobs[o.job];
+      if (job.stages.count(o.stage) != 0)
+        return "";
+      // All whole cents of everything ever metered, less those that were paid.
+      auto pay = o.kind == "capture" ? o.amount : (metered + o.amount) / cent * cent - settled;
+      if (job.taken + pay > job.price)
+        return "conflict";
+      job.taken += pay;
+      job.stages.insert(o.stage);
+      revenue += o.amount;
+      if (o.kind == "meter") {
+        metered += o.amount;
+        settled += pay;
+        if (pay > 0)
+          moved(pay);
+      }
+      moved(o.amount);
+      return "";
+    }
+    if (o.kind == "release") {
+      auto found = jobs.find(o.job);
+      if (found == jobs.end())
+        return "";
+      auto back = found->second.price - found->second.taken;
+      spent_before[found->second.key] += found->second.taken;
+      jobs.erase(found);
+      wallet += back;
+      moved(back);
+      return "";
+    }
+    if (o.kind == "grant" || o.kind == "allowance") {
+      auto amount = o.amount;
+      if (o.kind == "allowance") {
+        if (!allowances.empty() && o.period < allowances.rbegin()->first)
+          return "";
+        amount = std::max<std::int64_t>(0, o.amount - allowances[o.period]);
+        if (amount == 0 && allowances[o.period] == 0)
+          allowances.erase(o.period);
+        else
+          allowances[o.period] += amount;
+      }
+      if (amount == 0)
+        return "";
+      wallet += amount;
+      gifts += amount;
+      moved(amount);
+      return "";
+    }
+    if (o.kind != "topup" && o.kind != "reversal" && o.kind != "refund")
+      return "invalid";
+    if (o.reference.empty() || o.amount == 0)
+      return "invalid";
+    if (!references.insert(o.kind + " " + o.reference).second)
+      return "";
+    auto amount = o.kind == "reversal" ? -std::min(o.amount, wallet) : o.amount;
+    wallet += amount;
+    (o.kind == "refund" ? refunded : paid) += amount;
+    moved(std::max(amount, -amount));
+    return "";
+  }
+};
+
+} // namespace troupe::testing
