@@ -33,7 +33,7 @@ TEST(Multipart, a_preamble_and_a_quoted_boundary_are_fine) {
 
 TEST(Multipart, what_is_broken_is_refused) {
   for (const std::string body :
-       {"", "--abc", "--abc\r\n", "--abc\r\nno headers", "--abc\r\n\r\nno end", "--abx\r\n\r\n1\r\n--abc--",
+       {"", "--abc", "--abc\r\n", "--abc\r\nno headers", "--abc\r\n\r\nno end", "--abx\r\n\r\n1\r\n--abx--",
         "--abc\r\nContent-Disposition: form-data; name=x\r\n\r\n1"})
     EXPECT_FALSE(read_multipart(type, body)) << body;
   EXPECT_FALSE(read_multipart("multipart/form-data", "--abc--"));
