@@ -2,6 +2,7 @@
 
 #include "actors/directory/directory_messages.hpp"
 #include "actors/ledger/ledger_messages.hpp"
+#include "actors/ledger/orphan_holds.hpp"
 #include "common/log.hpp"
 
 #include <caf/all.hpp>
@@ -30,26 +31,10 @@ void hold_sweep::run() {
   }
 }
 
-bool hold_sweep::is_orphan(const std::string& job) const {
-  // Hold and open job are written in one batch, and so are their ends.
-  return !core_.database().get(storage::table::open_jobs, job);
-}
-
 std::size_t hold_sweep::sweep(timestamp made_before) {
-  std::vector<std::pair<std::string, std::string>> orphans; // account, job
-  core_.database().scan(storage::table::open_holds, "", "", false, [&](std::string_view key, std::string_view value) {
-    auto row = unpack(value);
-    auto end = key.find('\0');
-    if (!row || end == std::string_view::npos || row->value("at", timestamp{0}) >= made_before)
-      return true;
-    std::string job{key.substr(end + 1)};
-    if (is_orphan(job))
-      orphans.emplace_back(std::string{key.substr(0, end)}, std::move(job));
-    return orphans.size() < releases_max;
-  });
   std::size_t released = 0;
   caf::scoped_actor self{core_.system()};
-  for (const auto& [account, job] : orphans) {
+  for (const auto& [account, job] : ledger::orphan_holds(core_.database(), made_before, releases_max)) {
     {
       std::lock_guard guard(mutex_);
       if (stopping_)
@@ -59,6 +44,8 @@ std::size_t hold_sweep::sweep(timestamp made_before) {
     request.account = account;
     request.at = now_ms();
     request.movements.push_back({"release", 0, job, {}, {}, "nothing works for it any more"});
+    // Also where nothing is held: the row itself is wrong then, and must not be found for ever.
+    request.attached.rows.push_back({storage::table::open_holds, storage::key_of(account, job), std::nullopt, false});
     self->request(core_.others()->directory, std::chrono::seconds(20), routed(std::move(request)))
         .receive(
             [&](booked& done) {

@@ -24,7 +24,6 @@ private:
   void run();
   /// Releases the orphans among holds that were made before `made_before`; how many.
   std::size_t sweep(timestamp made_before);
-  bool is_orphan(const std::string& job) const;
 
   head_core& core_;
   std::mutex mutex_;

@@ -131,10 +131,27 @@ class Money(unittest.TestCase):
         row = user.get("/api/credits/history?kind=refund")["transactions"][0]
         self.assertEqual((row["amount_micro_credits"], row["description"], row["reference"], row["job_id"]),
                          (4 * CREDIT, "it came out black", "case-7", job))
+        audit = self.admin.get("/api/admin/audit?kind=refund")
+        self.assertIn("case-7", str(audit))
         self.assertEqual(user.send("POST", path, refund).status, 403)
         for wrong in [{"credits": 0}, {"reason": " "}, {"reference": ""}, {"job_id": "someone-elses"}]:
             self.assertEqual(self.admin.send("POST", path, dict(refund, **wrong)).status, 400, wrong)
         self.assertEqual(self.admin.send("POST", "/api/admin/accounts/nobody-at-all/refunds", refund).status, 404)
+
+    def test_a_key_spends_no_more_than_its_limit(self):
+        user = self.head.user("limited", tier="free", key=False)
+        key = user.post("/api/keys", {"name": "small", "spend_limit": 10})["key"]
+        by_key = User(self.head.port)
+        by_key.headers["Authorization"] = f"Bearer {key}"
+        flow = {"inputs": {"ms": 0}}  # 4 credits
+        statuses = [by_key.send("POST", "/api/workflows/bench-chain/runs", flow).status for _ in range(3)]
+        self.assertEqual(statuses, [202, 202, 402])
+        refused = by_key.send("POST", "/api/workflows/bench-chain/runs", flow).json
+        self.assertEqual((refused["error"], refused["cost"], refused["key_balance"]), ("The API key has reached its spend limit", 4, 2))
+        quoted = by_key.send("POST", "/api/v1/quotes", {"model": "wan-t2v", "type": "video"}).json
+        self.assertEqual((quoted["can_afford"], quoted["account"]["sufficient"], quoted["api_key"]["sufficient"]), (False, True, False))
+        self.assertEqual((quoted["api_key"]["limit_cents"], quoted["api_key"]["remaining_cents"]), (10, 2))
+        self.assertTrue(user.run("bench-chain", {"ms": 0})["job_id"])  # the account itself has no such limit
 
     def test_a_subscription_says_what_one_has(self):
         user = self.head.user("subscriber", tier="starter")
