@@ -9,6 +9,7 @@ void register_messages() {
   caf::init_global_meta_objects<caf::id_block::troupe_base>();
   caf::init_global_meta_objects<caf::id_block::troupe_ledger>();
   caf::init_global_meta_objects<caf::id_block::troupe_account>();
+  caf::init_global_meta_objects<caf::id_block::troupe_subscription>();
   caf::init_global_meta_objects<caf::id_block::troupe_directory>();
   caf::init_global_meta_objects<caf::id_block::troupe_scheduler>();
   caf::init_global_meta_objects<caf::id_block::troupe_job>();

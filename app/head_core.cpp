@@ -7,6 +7,7 @@
 #include "actors/ledger/ledger_actor.hpp"
 #include "actors/messages.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
+#include "actors/subscription/subscription_actor.hpp"
 #include "common/log.hpp"
 #include "common/sha256.hpp"
 
@@ -37,6 +38,9 @@ directory_actor::factory factory_of(storage::database& database, actor_board& bo
       case actor_kind::ledger:
         return parent.spawn<ledger_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events),
                                           past.last_feed_id);
+      case actor_kind::subscription:
+        return parent.spawn<subscription_actor>(std::ref(board), std::ref(journal), others, std::move(id),
+                                                std::move(past.events));
       case actor_kind::job: break;
     }
     return parent.spawn<job_actor>(std::ref(board), std::ref(journal), others, jobs, std::move(id),

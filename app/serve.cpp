@@ -2,6 +2,7 @@
 #include "app/hold_sweep.hpp"
 #include "app/load_config.hpp"
 #include "app/make_admin.hpp"
+#include "app/make_payments.hpp"
 #include "app/portrait.hpp"
 #include "common/exit_codes.hpp"
 #include "common/log.hpp"
@@ -10,10 +11,12 @@
 #include "http/admin/audit.hpp"
 #include "http/application.hpp"
 #include "http/bridge/head.hpp"
+#include "http/bridge/limit_keeper.hpp"
 #include "http/bridge/store_answer_book.hpp"
 #include "http/bridge/store_authenticator.hpp"
 #include "http/pages/pages.hpp"
 #include "http/server/server.hpp"
+#include "http/studio/billing.hpp"
 #include "http/studio/credits.hpp"
 #include "http/studio/farewell.hpp"
 #include "http/studio/keys.hpp"
@@ -77,7 +80,8 @@ http::mail_options mail_of(const configuration& config, const std::filesystem::p
 /// All that stands between the core and the socket, in the order in which it must be made.
 struct front {
   front(const configuration& config, head_core& core_, workflow::definition_store& workflows, http::feed_hub& feeds,
-        const http::secrets& keys, const catalog::tier_table& tiers)
+        const http::secrets& keys, const catalog::tier_table& tiers, payments::provider& provider,
+        payments::settings paid)
     : core(core_), actors(core.system(), core.others()), hashing(1), mails(mail_of(config, core_.data())),
       pictures(make_portrait), guard(core.blobs()), head{actors,
                                                          core.database(),
@@ -96,7 +100,7 @@ struct front {
                                                          config.accounts.session_days * 24 * 3600 * 1000,
                                                          config.accounts.session_refresh_s * 1000,
                                                          config.http.public_url},
-      authenticator(head), answers(head) {}
+      authenticator(head), answers(head), desk(head, provider, std::move(paid)), due(head) {}
 
   result<void> open(const configuration& config);
 
@@ -109,8 +113,11 @@ struct front {
   http::head head;
   http::store_authenticator authenticator;
   http::store_answer_book answers;
+  payments::cashier desk;
+  payments::due_watch due;
   http::metrics metrics;
   std::unique_ptr<http::application> application;
+  std::unique_ptr<http::limit_keeper> limits;
   std::unique_ptr<http::server> server;
 };
 
@@ -148,6 +155,7 @@ result<void> front::open(const configuration& config) {
   add(http::studio::profile_endpoints(head));
   add(http::studio::farewell_endpoints(head, guard));
   add(http::studio::price_endpoints(head));
+  add(http::studio::billing_endpoints(head, desk));
   add(http::studio::video_endpoints(head, guard));
   add(http::unified::quote_endpoints(head));
   add(http::workflows::endpoints(head, guard));
@@ -163,6 +171,7 @@ result<void> front::open(const configuration& config) {
   http::application_options options;
   options.answers = &answers;
   options.limits.spend_per_user_minute = config.limits.spend_per_user_minute;
+  options.limits.payments_per_user_minute = config.limits.payments_per_user_minute;
   options.limits.login_per_address_5min = config.limits.login_per_address_5min;
   options.limits.signup_per_address_hour = config.limits.signup_per_address_hour;
   options.limits.per_key_minute = config.limits.per_key_minute;
@@ -171,6 +180,7 @@ result<void> front::open(const configuration& config) {
   if (!made)
     return made.error();
   application = std::move(*made);
+  limits = std::make_unique<http::limit_keeper>(application->limiter(), core.database());
   add_metrics(*this);
   http::server_options listen;
   auto colon = config.http.listen.rfind(':');
@@ -283,8 +293,14 @@ int serve(const serve_options& options) {
     log::critical("{}", keys.error().message);
     return exit_configuration;
   }
+  auto provider = make_payment_provider(*config);
+  auto paid = payment_settings(*config);
+  if (!provider || !paid) {
+    log::critical("{}", provider ? paid.error().message : provider.error().message);
+    return exit_configuration;
+  }
   make_first_admin(**core);
-  front studio(*config, **core, workflows, feeds, *keys, tariff->tiers);
+  front studio(*config, **core, workflows, feeds, *keys, tariff->tiers, **provider, std::move(*paid));
   if (auto opened = studio.open(*config); !opened) {
     log::critical("{}", opened.error().message);
     return exit_unavailable;

@@ -231,6 +231,11 @@ problem check_whole(const configuration& c) {
   if (c.node.lease_ms < c.node.timeout_ms)
     return complain("configuration",
                     "node.lease_ms must not be below node.timeout_ms (" + std::to_string(c.node.timeout_ms) + ")");
+  if (c.payments.provider == "stripe" && c.payments.stripe_key.empty() && c.payments.stripe_key_file.empty())
+    return complain("configuration", "payments.provider is stripe, which needs payments.stripe_key_file");
+  if (c.payments.provider == "stripe" && c.payments.stripe_webhook_secret.empty() &&
+      c.payments.stripe_webhook_secret_file.empty())
+    return complain("configuration", "payments.provider is stripe, which needs payments.stripe_webhook_secret_file");
   if (c.scheduler.queue_per_account > c.scheduler.queue_max)
     return complain("configuration", "scheduler.queue_per_account must not be above scheduler.queue_max");
   return {};

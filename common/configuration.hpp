@@ -61,6 +61,7 @@ struct configuration {
     std::int64_t signup_per_address_hour = 5;
     std::int64_t login_per_address_5min = 10;
     std::int64_t spend_per_user_minute = 10;
+    std::int64_t payments_per_user_minute = 10;
     std::int64_t per_key_minute = 60;
     std::int64_t per_address_10min = 5'000;
   } limits;
@@ -75,6 +76,16 @@ struct configuration {
     std::string from = "troupe@localhost";
     bool require_tls = true;
   } mail;
+  struct {
+    std::string provider = "sandbox";
+    std::string currency = "gbp";
+    std::int64_t grace_days = 7;
+    std::string stripe_url = "https://api.stripe.com";
+    std::string stripe_publishable_key;
+    std::string stripe_key, stripe_key_file;
+    std::string stripe_webhook_secret, stripe_webhook_secret_file;
+    std::vector<std::string> stripe_prices;
+  } payments;
   struct {
     std::int64_t cache_mib = 256;
   } storage;

@@ -2,6 +2,7 @@
 #include "common/networks.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace troupe {
@@ -53,6 +54,25 @@ std::string wrong_sender(const std::string& text) {
              : "must be an address, e.g. studio@example.org";
 }
 
+std::string wrong_stripe_url(const std::string& text) {
+  auto local = text.starts_with("http://127.0.0.1") || text.starts_with("http://localhost");
+  if (!text.starts_with("https://") && !local) // the secret key travels there
+    return "must begin with https://";
+  return wrong_web_address(text);
+}
+
+std::string wrong_currency(const std::string& text) {
+  auto letters = std::all_of(text.begin(), text.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  return text.size() == 3 && letters ? "" : "must be a currency's three small letters, e.g. gbp";
+}
+
+std::string wrong_price(const std::string& text) {
+  auto equals = text.find('=');
+  static constexpr std::array sold{"starter", "creator", "pro", "studio", "enterprise"};
+  bool fine = std::find(sold.begin(), sold.end(), text.substr(0, equals)) != sold.end() && equals + 1 < text.size();
+  return fine ? "" : "must be TIER=PRICE, e.g. creator=price_1Abc";
+}
+
 std::string wrong_directory(const std::string& text) { return text.empty() ? "must not be empty" : ""; }
 
 } // namespace
@@ -84,8 +104,9 @@ const std::vector<configuration_key>& configuration_keys() {
        {},
        wrong_network},
       {"http.public_url",
-       "Where people reach the studio, e.g. https://studio.example.org; for links in mails. Empty: mails have no "
-       "links.",
+       "Where people reach the studio, e.g. https://studio.example.org; for links in mails (empty: none) and the way "
+       "back "
+       "from a checkout.",
        SLOT(http.public_url),
        0,
        0,
@@ -134,6 +155,8 @@ const std::vector<configuration_key>& configuration_keys() {
        SLOT(limits.login_per_address_5min), 0, 1'000'000'000},
       {"limits.spend_per_user_minute", "Requests that spend credits, by user, in a minute; 0: no limit.",
        SLOT(limits.spend_per_user_minute), 0, 1'000'000'000},
+      {"limits.payments_per_user_minute", "Top-ups, checkouts and portals, by user, in a minute; 0: no limit.",
+       SLOT(limits.payments_per_user_minute), 0, 1'000'000'000},
       {"limits.per_key_minute", "Requests with one API key in a minute; 0: no limit.", SLOT(limits.per_key_minute), 0,
        1'000'000'000},
       {"limits.per_address_10min", "Requests from one address in ten minutes; 0: no limit.",
@@ -154,6 +177,38 @@ const std::vector<configuration_key>& configuration_keys() {
       {"mail.password", "Its password; better set by the environment, TROUPE_MAIL__PASSWORD.", SLOT(mail.password)},
       {"mail.from", "The address that mails come from.", SLOT(mail.from), 0, 0, {}, wrong_sender},
       {"mail.require_tls", "Send no mail over a connection that is not encrypted.", SLOT(mail.require_tls)},
+      {"payments.provider",
+       "Who takes the money. The sandbox takes none and pays at once. docs/payments.md says how to go live.",
+       SLOT(payments.provider),
+       0,
+       0,
+       {"sandbox", "stripe"}},
+      {"payments.currency",
+       "What prices are in; a credit costs a hundredth.",
+       SLOT(payments.currency),
+       0,
+       0,
+       {},
+       wrong_currency},
+      {"payments.grace_days", "Days a tier outlives a renewal that was not paid.", SLOT(payments.grace_days), 0, 90},
+      {"payments.stripe_url", "Stripe's API.", SLOT(payments.stripe_url), 0, 0, {}, wrong_stripe_url},
+      {"payments.stripe_publishable_key", "Stripe's publishable key, for /api/stripe/config.",
+       SLOT(payments.stripe_publishable_key)},
+      {"payments.stripe_key", "Stripe's secret key; better in a file, or TROUPE_PAYMENTS__STRIPE_KEY.",
+       SLOT(payments.stripe_key)},
+      {"payments.stripe_key_file", "The file that holds it.", SLOT(payments.stripe_key_file)},
+      {"payments.stripe_webhook_secret",
+       "The webhook's signing secret; better in a file, or TROUPE_PAYMENTS__STRIPE_WEBHOOK_SECRET.",
+       SLOT(payments.stripe_webhook_secret)},
+      {"payments.stripe_webhook_secret_file", "The file that holds it; several lines while it is rolled.",
+       SLOT(payments.stripe_webhook_secret_file)},
+      {"payments.stripe_prices",
+       "Stripe's price for each tier, e.g. [\"creator=price_1Abc\"]; a tier without one is not sold.",
+       SLOT(payments.stripe_prices),
+       0,
+       0,
+       {},
+       wrong_price},
       {"storage.cache_mib", "Memory for the database's block cache, in MiB.", SLOT(storage.cache_mib), 8, 1'048'576},
       {"actors.passivate_after_s", "Seconds after which an idle account, ledger or job leaves memory.",
        SLOT(actors.passivate_after_s), 1, 86'400},

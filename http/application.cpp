@@ -179,15 +179,18 @@ asio::awaitable<reply> application::serve_once(request& r, const endpoint& e, st
 
 asio::awaitable<reply> application::serve_within_limits(request& r, const endpoint& e) {
   rate_verdict verdict;
-  if (e.rate == rate_class::login || e.rate == rate_class::signup)
-    verdict = limiter_.count(e.rate, r.remote_address, now_ms());
-  else if (e.rate == rate_class::spend)
-    verdict = limiter_.count(e.rate, r.who ? r.who->account : r.remote_address, now_ms());
+  bool by_user = e.rate == rate_class::spend || e.rate == rate_class::payment;
+  const auto& subject = by_user && r.who ? r.who->account : r.remote_address;
+  if (by_user || e.rate == rate_class::login || e.rate == rate_class::signup)
+    verdict = limiter_.count(e.rate, subject, now_ms());
   if (verdict.allowed && r.who && !r.who->key.empty() && (e.family != family::studio || r.who->per_minute))
     verdict = limiter_.count_key(r.who->key, r.who->per_minute, now_ms());
   if (!verdict.allowed)
     co_return too_many(verdict);
   auto out = co_await e.serve(r);
+  bool malformed = out.status == 400 || out.status == 413 || out.status == 415;
+  if (by_user && malformed && verdict.limit > 0)
+    verdict = limiter_.give_back(e.rate, subject, now_ms());
   if (verdict.limit > 0)
     add_limit_headers(out, verdict);
   co_return out;

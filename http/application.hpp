@@ -36,6 +36,7 @@ public:
   asio::awaitable<reply> answer(request r);
 
   const std::vector<endpoint>& endpoints() const { return endpoints_; }
+  rate_limiter& limiter() { return limiter_; }
   /// Requests by operation and status, for metrics::add_source.
   void write_metrics(metrics_text& out) const { counts_.write(out); }
 

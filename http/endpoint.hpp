@@ -17,9 +17,10 @@ namespace troupe::http {
 /// Who may call it. Not logged in: 401; `admin` without the role: 403.
 enum class access { anyone, account, admin };
 
-/// Which limit its requests count against, besides the one per address. `spend` per account, `login` and `signup` per
-/// address. Endpoints of the families other than studio also count per key.
-enum class rate_class { none, read, spend, login, signup };
+/// Which limit its requests count against, besides the one per address. `spend` and `payment` (they make calls of the
+/// payment provider) per account, `login` and `signup` per address. Endpoints of the families other than studio also
+/// count per key.
+enum class rate_class { none, read, spend, login, signup, payment };
 
 /// What an API key with scopes must have to call it. `by_method`: `admin` for admins' endpoints, else `read` to GET and
 /// `generate` for the rest. `account`: what changes who may do what (keys, password, money, deletion), or tells of it.

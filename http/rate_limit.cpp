@@ -9,14 +9,27 @@ namespace troupe::http {
 namespace {
 
 constexpr std::int64_t minute_ms = 60'000;
+// Whoever has one address of an IPv6 /64 has them all.
+std::string network_of(std::string_view address) {
+  boost::system::error_code ec;
+  auto parsed = asio::ip::make_address(std::string{address}, ec);
+  if (ec || !parsed.is_v6() || parsed.to_v6().is_v4_mapped())
+    return std::string{address};
+  auto bytes = parsed.to_v6().to_bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), 8};
+}
+
+constexpr std::string_view kept_kinds = "splu"; // spend, payment, login, signup
 
 } // namespace
 
 rate_verdict rate_limiter::count(rate_class c, std::string_view subject, timestamp now) {
   switch (c) {
     case rate_class::spend: return count('s', subject, limits_.spend_per_user_minute, minute_ms, now);
-    case rate_class::login: return count('l', subject, limits_.login_per_address_5min, 5 * minute_ms, now);
-    case rate_class::signup: return count('u', subject, limits_.signup_per_address_hour, 60 * minute_ms, now);
+    case rate_class::payment: return count('p', subject, limits_.payments_per_user_minute, minute_ms, now);
+    case rate_class::login: return count('l', network_of(subject), limits_.login_per_address_5min, 5 * minute_ms, now);
+    case rate_class::signup:
+      return count('u', network_of(subject), limits_.signup_per_address_hour, 60 * minute_ms, now);
     case rate_class::none:
     case rate_class::read: break;
   }
@@ -28,13 +41,57 @@ rate_verdict rate_limiter::count_key(std::string_view key, std::optional<std::in
 }
 
 rate_verdict rate_limiter::count_address(std::string_view address, timestamp now) {
-  boost::system::error_code ec;
-  auto parsed = asio::ip::make_address(std::string{address}, ec);
-  if (!ec && parsed.is_v6() && !parsed.to_v6().is_v4_mapped()) {
-    auto bytes = parsed.to_v6().to_bytes(); // whoever has one address of a /64 has them all
-    return count('a', {reinterpret_cast<const char*>(bytes.data()), 8}, limits_.per_address_10min, 10 * minute_ms, now);
+  return count('a', network_of(address), limits_.per_address_10min, 10 * minute_ms, now);
+}
+
+rate_verdict rate_limiter::give_back(rate_class c, std::string_view subject, timestamp now) {
+  rate_verdict out;
+  if (c != rate_class::spend && c != rate_class::payment)
+    return out;
+  std::lock_guard lock{mutex_};
+  auto found = by_who_.find((c == rate_class::spend ? 's' : 'p') + std::string{subject});
+  if (found == by_who_.end())
+    return out;
+  auto& w = *found->second;
+  if (w.ends > now && w.seen > 0) {
+    --w.seen;
+    note(w);
   }
-  return count('a', address, limits_.per_address_10min, 10 * minute_ms, now);
+  out.limit = c == rate_class::spend ? limits_.spend_per_user_minute : limits_.payments_per_user_minute;
+  out.remaining = std::max<std::int64_t>(0, out.limit - w.seen);
+  out.reset_s = std::max<std::int64_t>(1, (w.ends - now + 999) / 1000);
+  return out;
+}
+
+void rate_limiter::note(window& w) {
+  if (!w.told || kept_kinds.find(w.who.front()) == std::string_view::npos)
+    return;
+  w.told = false;
+  changed_.push_back(w.who);
+}
+
+std::vector<kept_window> rate_limiter::changed(std::size_t most) {
+  std::lock_guard lock{mutex_};
+  std::vector<kept_window> out;
+  while (!changed_.empty() && out.size() < most) {
+    if (auto found = by_who_.find(changed_.back()); found != by_who_.end()) {
+      found->second->told = true;
+      out.push_back({found->second->who, found->second->ends, found->second->seen});
+    }
+    changed_.pop_back();
+  }
+  return out;
+}
+
+void rate_limiter::restore(const kept_window& kept, timestamp now) {
+  constexpr std::int64_t longest_ms = 60 * minute_ms;
+  std::lock_guard lock{mutex_};
+  bool ours = !kept.who.empty() && kept_kinds.find(kept.who.front()) != std::string_view::npos;
+  if (!ours || kept.ends <= now || kept.ends > now + longest_ms || by_who_.contains(kept.who) ||
+      windows_.size() >= limits_.counters_max)
+    return;
+  windows_.push_back({kept.who, kept.ends, kept.seen});
+  by_who_.emplace(kept.who, std::prev(windows_.end()));
 }
 
 std::size_t rate_limiter::counters() const {
@@ -70,8 +127,10 @@ rate_verdict rate_limiter::count(char kind, std::string_view subject, std::int64
   rate_verdict out;
   out.limit = limit;
   out.allowed = w.seen < limit;
-  if (out.allowed)
+  if (out.allowed) {
     ++w.seen;
+    note(w);
+  }
   out.remaining = limit - w.seen;
   out.reset_s = std::max<std::int64_t>(1, (w.ends - now + 999) / 1000);
   return out;

@@ -34,10 +34,16 @@ enum class table : std::uint8_t {
   idempotency = 20, // account / keyed hash of an Idempotency-Key → what was first asked and answered
   open_holds = 21,  // account / job → what it held at first, and when: what the sweep for orphans looks through
   references = 22,  // account / kind / reference → the transfer's id: topups, reversals and refunds that were made
-  account_tokens = 40, // keyed hash of a mailed token → account, kind, expiry
-  avatars = 41,        // account → the picture, a JPEG as it is
-  audit = 42,          // time, random → a security or admin event; only ever added to
-  account_audit = 43,  // account / key in `audit` → empty
+  subscriptions = 30,    // account → the subscription for views
+  subscription_due = 31, // time (16 hex digits) / account → account: whose subscription time changes, and when
+  payment_events = 32,   // provider's event id → when it was taken, and its type
+  payments = 33,         // provider's payment id → account, credits: whom a refund is of
+  customers = 34,        // provider's customer id → account
+  rate_windows = 35,     // counter → what was counted, and until when
+  account_tokens = 40,   // keyed hash of a mailed token → account, kind, expiry
+  avatars = 41,          // account → the picture, a JPEG as it is
+  audit = 42,            // time, random → a security or admin event; only ever added to
+  account_audit = 43,    // account / key in `audit` → empty
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.

@@ -7,6 +7,7 @@ const char* to_string(actor_kind kind) {
     case actor_kind::account: return "account";
     case actor_kind::ledger: return "ledger";
     case actor_kind::job: return "job";
+    case actor_kind::subscription: return "subscription";
   }
   return "unknown";
 }

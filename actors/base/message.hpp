@@ -15,7 +15,7 @@
 namespace troupe {
 
 /// Actors that live in the journal and are activated by (kind, id).
-enum class actor_kind : std::uint8_t { account = 1, ledger, job };
+enum class actor_kind : std::uint8_t { account = 1, ledger, job, subscription };
 const char* to_string(actor_kind kind);
 
 /// Why an actor would not. Names are stable: clients and logs rely on them.

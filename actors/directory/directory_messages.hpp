@@ -2,7 +2,7 @@
 
 // How persistent actors are reached: by (kind, id), through the directory, which activates them on their first message.
 
-#include "actors/account/account_messages.hpp"
+#include "actors/subscription/subscription_messages.hpp"
 
 namespace troupe {
 
@@ -19,7 +19,7 @@ bool inspect(Inspector& f, route& x) {
   auto get = [&x] { return static_cast<std::uint8_t>(x.kind); };
   auto set = [&x](std::uint8_t v) {
     x.kind = static_cast<actor_kind>(v);
-    return v >= 1 && v <= static_cast<std::uint8_t>(actor_kind::job);
+    return v >= 1 && v <= static_cast<std::uint8_t>(actor_kind::subscription);
   };
   return f.object(x).fields(f.field("kind", get, set), f.field("id", x.id), f.field("content", x.content),
                             f.field("fresh", x.fresh));
@@ -33,7 +33,7 @@ TROUPE_MESSAGE(sweep, at)
 
 } // namespace troupe
 
-CAF_BEGIN_TYPE_ID_BLOCK(troupe_directory, caf::id_block::troupe_account::end)
+CAF_BEGIN_TYPE_ID_BLOCK(troupe_directory, caf::id_block::troupe_subscription::end)
 CAF_ADD_TYPE_ID(troupe_directory, (troupe::route))
 CAF_ADD_TYPE_ID(troupe_directory, (troupe::sweep))
 CAF_END_TYPE_ID_BLOCK(troupe_directory)

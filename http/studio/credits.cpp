@@ -211,7 +211,7 @@ asio::awaitable<reply> credits_history(const head& h, const request& r, history_
   co_return reply::of(std::move(answer));
 }
 
-asio::awaitable<reply> subscription(const head& h, const request& r) {
+asio::awaitable<std::variant<json, problem>> tier_summary(const head& h, const request& r) {
   auto wallet = co_await wallet_of(h, *r.who);
   if (auto why = std::get_if<problem>(&wallet))
     co_return *why;
@@ -220,13 +220,12 @@ asio::awaitable<reply> subscription(const head& h, const request& r) {
   json answer = {
       {"tier", r.who->tier},
       {"tier_name", catalog::title_of(tier)},
-      {"status", "active"},
       {"period", month_of(now_ms())},
       {"monthly_credits", limits.credits_per_month},
       {"credit_balance", whole_credits(std::get<booked>(wallet).balance)},
       {"limits",
        {{"max_frames", limits.frames_max}, {"max_resolution", limits.size.name}, {"watermark", limits.watermark}}}};
-  co_return reply::of(std::move(answer));
+  co_return answer;
 }
 
 std::vector<endpoint> credit_endpoints(const head& h) {
@@ -242,11 +241,6 @@ std::vector<endpoint> credit_endpoints(const head& h) {
        .summary = "The account's ledger, newest first, as JSON or CSV",
        .tags = {"Credits"}},
       [&h](const request& r, nothing, history_query query) { return credits_history(h, r, std::move(query)); }));
-  out.push_back(declare({.path = "/api/subscription",
-                         .operation = "subscription",
-                         .summary = "Tier, period, allowance and limits",
-                         .tags = {"Credits"}},
-                        [&h](const request& r, nothing, nothing) { return subscription(h, r); }));
   return out;
 }
 

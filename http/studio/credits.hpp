@@ -34,7 +34,8 @@ std::vector<endpoint> credit_endpoints(const head& h);
 
 asio::awaitable<reply> credits(const head& h, const request& r);
 asio::awaitable<reply> credits_history(const head& h, const request& r, history_query query);
-asio::awaitable<reply> subscription(const head& h, const request& r);
+/// Tier, period, allowance and limits: what /api/subscription says besides what was bought.
+asio::awaitable<std::variant<json, problem>> tier_summary(const head& h, const request& r);
 
 /// The wallet as it is durable, with the month's allowance in it.
 asio::awaitable<std::variant<booked, problem>> wallet_of(const head& h, const identity& who);

@@ -33,6 +33,7 @@ NO_LIMITS = {
     "limits.signup_per_address_hour": 0,
     "limits.login_per_address_5min": 0,
     "limits.spend_per_user_minute": 0,
+    "limits.payments_per_user_minute": 0,
     "limits.per_key_minute": 0,
     "limits.per_address_10min": 0,
 }

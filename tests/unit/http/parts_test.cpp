@@ -21,7 +21,7 @@ TEST(a_rate_limit, counts_each_subject_in_its_own_window) {
 }
 
 TEST(a_rate_limit, of_zero_is_none) {
-  rate_limits none{0, 0, 0, 0, 0, 10};
+  rate_limits none{0, 0, 0, 0, 0, 0, 10};
   rate_limiter l{none};
   for (int i = 0; i < 100; ++i)
     EXPECT_TRUE(l.count(rate_class::spend, "ada", 0).allowed && l.count_address("1.2.3.4", 0).allowed &&
@@ -45,6 +45,51 @@ TEST(a_rate_limit, takes_the_addresses_of_an_ipv6_network_for_one) {
   EXPECT_TRUE(l.count_address("2001:db8::2", 0).allowed);
   EXPECT_FALSE(l.count_address("2001:db8::3", 0).allowed);
   EXPECT_TRUE(l.count_address("2001:db8:0:1::3", 0).allowed);
+}
+
+TEST(a_rate_limit, of_logins_takes_an_ipv6_network_for_one) {
+  rate_limits one;
+  one.login_per_address_5min = 1;
+  rate_limiter l{one};
+  EXPECT_TRUE(l.count(rate_class::login, "2001:db8::1", 0).allowed);
+  EXPECT_FALSE(l.count(rate_class::login, "2001:db8::2", 0).allowed);
+  EXPECT_TRUE(l.count(rate_class::login, "2001:db8:0:1::1", 0).allowed);
+}
+
+TEST(a_rate_limit, goes_on_where_an_earlier_process_was) {
+  rate_limiter before{{}};
+  for (int i = 0; i < 10; ++i)
+    before.count(rate_class::spend, "ada", 1000);
+  before.count(rate_class::login, "1.2.3.4", 1000);
+  before.count_address("1.2.3.4", 1000);
+  before.count_key("k", std::nullopt, 1000);
+  auto kept = before.changed(100);
+  EXPECT_EQ(kept.size(), 2u) << "what counts spending and logins is kept, the rest is not";
+  EXPECT_TRUE(before.changed(100).empty());
+  rate_limiter after{{}};
+  for (const auto& one : kept)
+    after.restore(one, 2000);
+  EXPECT_FALSE(after.count(rate_class::spend, "ada", 2000).allowed);
+  EXPECT_EQ(after.count(rate_class::login, "1.2.3.4", 2000).remaining, 8);
+  EXPECT_TRUE(after.count(rate_class::spend, "ada", 61'000).allowed) << "the window ends when it would have ended";
+}
+
+TEST(a_rate_limit, restores_nothing_that_is_over_or_not_its_own) {
+  rate_limiter l{{}};
+  for (const kept_window& one : {kept_window{"sada", 500, 10}, kept_window{"sbob", 90'000'000, 10},
+                                 kept_window{"", 2000, 1}, kept_window{"a1.2.3.4", 2000, 5'000}})
+    l.restore(one, 1000);
+  EXPECT_EQ(l.counters(), 0u);
+}
+
+TEST(a_rate_limit, gives_back_what_was_refused_for_its_form) {
+  rate_limits one;
+  one.spend_per_user_minute = 1;
+  rate_limiter l{one};
+  EXPECT_TRUE(l.count(rate_class::spend, "ada", 0).allowed);
+  EXPECT_EQ(l.give_back(rate_class::spend, "ada", 1).remaining, 1);
+  EXPECT_TRUE(l.count(rate_class::spend, "ada", 2).allowed);
+  EXPECT_FALSE(l.count(rate_class::spend, "ada", 3).allowed);
 }
 
 TEST(a_rate_limit, remembers_a_bounded_number) {

@@ -1,0 +1,73 @@
+#pragma once
+
+// What was paid becomes credits and tiers: from a provider's word to the actors that own them.
+
+#include "http/bridge/head.hpp"
+#include "http/message.hpp"
+#include "http/payments/provider.hpp"
+#include "http/payments/stripe_event.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace troupe::payments {
+
+struct settings {
+  timestamp grace_ms = 7ll * 24 * 3600 * 1000; // how long a tier outlives a failed renewal
+  std::string currency = "gbp";
+  std::string publishable_key;
+  std::vector<std::string> webhook_secrets; // empty: no webhooks
+  price_table prices;
+  std::string public_url; // where people reach the studio; empty: where the request went
+};
+
+/// Books what was paid, once. Its commands may be repeated: each carries the provider's own id of what happened.
+class cashier {
+public:
+  cashier(const http::head& h, provider& with, settings how) : h_(h), with_(with), how_(std::move(how)) {}
+
+  provider& with() const { return with_; }
+  const settings& how() const { return how_; }
+
+  /// Top-up: the credits, the row that says whom a refund would be of, and (with `event`) that the event was taken are
+  /// one batch. `extra` is booked before.
+  boost::asio::awaitable<std::variant<booked, http::problem>> credit(paid_credits paid, std::string event,
+                                                                     std::vector<movement> extra) const;
+  /// A subscription as the provider says it is. `created`: when that became true.
+  boost::asio::awaitable<std::variant<subscription_view, http::problem>>
+  subscription(subscription_is now, timestamp created, std::string event, std::string type) const;
+  /// A webhook's event, all of it. Nothing: it was taken, now or before, or is of no concern.
+  boost::asio::awaitable<std::optional<http::problem>> take(stripe_event event) const;
+
+  /// What views know of an account's subscription.
+  subscription_view known(const std::string& account) const;
+  bool took(const std::string& event) const;
+
+private:
+  boost::asio::awaitable<std::optional<http::problem>> reverse(paid_back back, std::string event,
+                                                               timestamp created) const;
+
+  const http::head& h_;
+  provider& with_;
+  settings how_;
+};
+
+/// Tells subscriptions that their time has come. Owns a thread that looks at the rows that are due, twice a second.
+class due_watch {
+public:
+  explicit due_watch(const http::head& h);
+  ~due_watch();
+
+private:
+  void run();
+  void look() const;
+
+  const http::head& h_;
+  std::mutex mutex_;
+  std::condition_variable bell_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+} // namespace troupe::payments

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "http/payments/provider.hpp"
+#include "http/payments/stripe_client.hpp"
+#include "http/payments/stripe_event.hpp"
+
+namespace troupe::payments {
+
+struct stripe_options {
+  stripe_client_options client;
+  price_table prices;
+  std::string currency = "gbp";
+};
+
+/// Stripe: Checkout for credits and first subscriptions, the API for changes of a running one, the Portal. What was
+/// paid is only ever believed from a signed webhook.
+class stripe final : public provider {
+public:
+  explicit stripe(stripe_options options) : options_(std::move(options)), client_(options_.client) {}
+
+  const char* name() const override { return "stripe"; }
+  boost::asio::awaitable<result<checkout>> buy_credits(buyer who, std::int64_t credits, std::string once) override;
+  boost::asio::awaitable<result<checkout>> subscribe(buyer who, std::string plan, std::string once) override;
+  boost::asio::awaitable<result<std::string>> portal(buyer who, std::string once) override;
+
+private:
+  boost::asio::awaitable<result<checkout>> open_session(form_fields fields, std::string once);
+  boost::asio::awaitable<result<checkout>> change(buyer who, std::string price, bool higher, std::string once);
+  std::string price_of(const std::string& plan) const;
+
+  stripe_options options_;
+  stripe_client client_;
+};
+
+} // namespace troupe::payments
