@@ -45,6 +45,8 @@ struct history_filter {
   bool wants(const json& event) const {
     auto at = event.value("at", timestamp{0});
     auto kind = event.value("kind", std::string{});
+    if (kind == "release" && event.value("amount", micro_credits{0}) == 0)
+      return false; // all of the hold was charged: its end moves nothing
     return at >= since && at < until && (kinds.empty() || kinds.contains(kind));
   }
 };
