@@ -76,7 +76,13 @@ caf::result<description> job_actor::describe(describe_job&) {
     return refuse(refusal::not_found, "no such job");
   auto out = core_.view();
   out["account"] = core_.origin().account;
-  return description{std::move(out)};
+  if (commits_ == 0)
+    return description{std::move(out)};
+  auto promise = make_response_promise<description>(); // memory is ahead of the disk: answer when it is not
+  commit_step(
+      {}, now_ms(), [promise, out](const booked&) mutable { promise.deliver(description{out}); },
+      [promise](caf::error why) mutable { promise.deliver(std::move(why)); });
+  return promise;
 }
 
 caf::result<description> job_actor::cancel(cancel_job& m) {

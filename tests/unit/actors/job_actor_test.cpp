@@ -157,6 +157,19 @@ TEST_F(JobActor, RunsItsStagesInOrderAndChargesEachWhenItsResultIsDurable) {
       std::any_of(last.rows.begin(), last.rows.end(), [](const auto& r) { return r.in == storage::table::files; }));
 }
 
+TEST_F(JobActor, TellsNobodyOfAResultThatIsNotDurable) {
+  submit(100);
+  place(0, 1);
+  disk.stopped = true;
+  EXPECT_FALSE(finish(0, 1));
+  EXPECT_EQ(status(), "none") << "not yet";
+  disk.stopped = false;
+  disk.let_go();
+  cluster.scheduler.run();
+  EXPECT_EQ(status(), "running");
+  EXPECT_EQ(money().spent, credits(5));
+}
+
 TEST_F(JobActor, LeavesNothingWhenTheWalletIsShort) {
   auto made = submit(9);
   ASSERT_FALSE(made);
