@@ -431,12 +431,16 @@ class Accounts(unittest.TestCase):
         answer = user.send("POST", "/api/settings/change-password", {"current_password": USER_PASSWORD, "new_password": OTHER_PASSWORD})
         self.head.anyone().send("POST", "/api/password-reset/request", {"username": "audited"})
         self.boss.ask("PUT", "/api/admin/accounts/audited", {"tier": "pro", "grant_credits": 7, "reason": "a gift"})
+        for _ in range(2):  # the second is a repeat
+            self.boss.ask("POST", "/api/admin/accounts/audited/refunds", {"credits": 2, "reason": "it was dark", "reference": "complaint-1"})
         user.get("/api/account/export")
         rows = self.events(account="audited")
         kinds = [row["kind"] for row in rows]
         for kind in ("signup", "login", "login_failed", "logout", "key_created", "key_changed", "key_revoked", "password_failed", "password_changed",
                      "reset_asked", "email_change_asked", "email_changed", "account_changed", "credits_granted", "account_exported"):
             self.assertIn(kind, kinds)
+        self.assertEqual([row["details"] for row in rows if row["kind"] == "refund"],
+                         [{"credits": 2, "reason": "it was dark", "reference": "complaint-1"}])
         for row in rows:
             self.assertEqual(row["address"], "127.0.0.1", row)
             self.assertRegex(row["request_id"], r"^[0-9a-f-]{36}$")
