@@ -1,5 +1,6 @@
 #include "app/make_payments.hpp"
 
+#include "common/log.hpp"
 #include "http/payments/sandbox.hpp"
 #include "http/payments/stripe.hpp"
 
@@ -44,8 +45,10 @@ payments::price_table prices_of(const configuration& config) {
 
 result<std::unique_ptr<payments::provider>> make_payment_provider(const configuration& config) {
   const auto& p = config.payments;
-  if (p.provider == "sandbox")
+  if (p.provider == "sandbox") {
+    log::warn("payments.provider is the sandbox, which takes no money: whoever has an account can have any tier");
     return std::unique_ptr<payments::provider>(std::make_unique<payments::sandbox>());
+  }
   auto keys = read_secrets(p.stripe_key, p.stripe_key_file);
   if (!keys)
     return keys.error();

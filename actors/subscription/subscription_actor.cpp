@@ -77,7 +77,7 @@ void subscription_actor::give_tier(timestamp at) {
   giving_ = true;
   change_account change;
   change.account = id();
-  change.by = "subscription";
+  change.by = change.who.via = "subscription";
   change.tier = *tier;
   change.reason = core_.now().why;
   change.at = at;
