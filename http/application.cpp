@@ -155,7 +155,7 @@ asio::awaitable<reply> application::serve_once(request& r, const endpoint& e, st
     asio::steady_timer pause{executor, same_key_look};
     co_await pause.async_wait(asio::use_awaitable);
   }
-  auto fingerprint = fingerprint_of(r);
+  auto fingerprint = options_.answers->fingerprint_of(r);
   auto first = options_.answers->find(account, key, now_ms());
   if (first && first->fingerprint != fingerprint)
     co_return reply{reused_key(e.family)};

@@ -1,12 +1,6 @@
 #include "http/idempotency.hpp"
 
-#include "common/sha256.hpp"
-
 namespace troupe::http {
-
-std::string fingerprint_of(const request& r) {
-  return sha256_hex(std::string{to_string(r.method)} + '\n' + r.target + '\n' + r.body);
-}
 
 problem reused_key(family speaks) {
   problem out;

@@ -28,6 +28,8 @@ public:
   virtual ~answer_book() = default;
   /// The row under which an account's key is kept.
   virtual std::string row_of(const std::string& account, std::string_view key) const = 0;
+  /// Says that a request is the same as another: a keyed hash of method, target and body (which may hold a password).
+  virtual std::string fingerprint_of(const request& r) const = 0;
   /// Nothing when there is none, or it is older than `answers_kept_ms`. `key` opens the sealed answer.
   virtual std::optional<first_request> find(const std::string& account, std::string_view key, timestamp now) = 0;
   /// Durable when it returns true. The answer is sealed with `key`, of which only a hash is kept: an answer may hold
@@ -35,9 +37,6 @@ public:
   virtual asio::awaitable<bool> keep(const std::string& account, std::string_view key, const std::string& fingerprint,
                                      const reply& answer, timestamp now) = 0;
 };
-
-/// Says that this is the same request as another: hash of method, target and body.
-std::string fingerprint_of(const request& r);
 
 /// 409, or 422 on the openai family: the key came with another request before.
 problem reused_key(family speaks);

@@ -144,9 +144,6 @@ asio::awaitable<reply> refund_to(const head& h, const request& r, refund_body bo
   refund.job = body.job_id;
   refund.note = body.reason;
   refund.reference = body.reference;
-  // Two lines with one reference in the audit are one refund that was asked for twice.
-  json details = {{"credits", body.credits}, {"reason", body.reason}, {"reference", body.reference}};
-  money.attached.rows = audit_rows("refund", *account, asker_of(r), money.at, std::move(details));
   money.movements.push_back(std::move(refund));
   auto made = storage::key_of(storage::key_of(*account, "refund"), body.reference);
   if (!h.database.get(storage::table::references, made)) { // a repeat moves nothing, and there is nothing to tell

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <ctime>
 #include <fcntl.h>
+
+#include <cstdio>
 #include <memory>
 #include <unistd.h>
 
@@ -133,12 +135,13 @@ void mailer::put_into_outbox(const mail& what) {
   }
   auto id = make_ulid();
   auto path = options_.outbox / (id + ".eml");
+  auto part = options_.outbox / (id + ".part"); // whoever looks in sees whole mails only
   auto text = message_of(what, options_.from, id);
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   auto good = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
   if (fd >= 0)
     ::close(fd);
-  if (good)
+  if (good && ::rename(part.c_str(), path.c_str()) == 0)
     log::info("mail: no mail.smtp_url is set; '{}' lies in {}", what.subject, path.string());
   else
     log::error("mail: '{}' cannot be written to {}", what.subject, path.string());

@@ -54,6 +54,10 @@ std::string store_answer_book::row_of(const std::string& account, std::string_vi
   return storage::key_of(account, head_.keys.hash("idempotency\n" + account + "\n" + std::string{key}));
 }
 
+std::string store_answer_book::fingerprint_of(const request& r) const {
+  return head_.keys.hash("request\n" + std::string{to_string(r.method)} + '\n' + r.target + '\n' + r.body);
+}
+
 std::optional<first_request> store_answer_book::find(const std::string& account, std::string_view key, timestamp now) {
   auto where = row_of(account, key);
   auto row = read_row(head_.database, table::idempotency, where);

@@ -17,6 +17,7 @@ public:
   ~store_answer_book() override { sweeper_.join(); }
 
   std::string row_of(const std::string& account, std::string_view key) const override;
+  std::string fingerprint_of(const request& r) const override;
   std::optional<first_request> find(const std::string& account, std::string_view key, timestamp now) override;
   asio::awaitable<bool> keep(const std::string& account, std::string_view key, const std::string& fingerprint,
                              const reply& answer, timestamp now) override;

@@ -199,7 +199,8 @@ std::vector<endpoint> billing_endpoints(const head& h, const payments::cashier& 
                            .operation = "credits_topup",
                            .summary = "Buy credits; with a payment provider, the address of its checkout",
                            .tags = {"Billing"},
-                           .rate = rate_class::payment},
+                           .rate = rate_class::payment,
+                           .key_scope = scope::account},
                           [&h, &desk](const request& r, topup_body body, nothing) { return topup(h, desk, r, body); }));
   out.push_back(declare<checkout_body>(
       {.method = verb::post,
@@ -207,14 +208,16 @@ std::vector<endpoint> billing_endpoints(const head& h, const payments::cashier& 
        .operation = "stripe_checkout",
        .summary = "Buy a tier, or change it: a higher one at once, a lower one at the end of the period",
        .tags = {"Billing"},
-       .rate = rate_class::payment},
+       .rate = rate_class::payment,
+       .key_scope = scope::account},
       [&desk](const request& r, checkout_body body, nothing) { return create_checkout(desk, r, std::move(body)); }));
   out.push_back(declare({.method = verb::post,
                          .path = "/api/stripe/create-portal",
                          .operation = "stripe_portal",
                          .summary = "The page on which the subscription and its cards are managed",
                          .tags = {"Billing"},
-                         .rate = rate_class::payment},
+                         .rate = rate_class::payment,
+                         .key_scope = scope::account},
                         [&desk](const request& r, nothing, nothing) { return create_portal(desk, r); }));
   out.push_back(declare({.path = "/api/subscription",
                          .operation = "subscription",

@@ -71,6 +71,7 @@ struct answers_in_memory : answer_book {
   std::string row_of(const std::string& account, std::string_view key) const override {
     return account + "/" + std::string{key};
   }
+  std::string fingerprint_of(const request& r) const override { return r.target + r.body; }
   std::optional<first_request> find(const std::string& account, std::string_view key, timestamp) override {
     auto found = kept.find(row_of(account, key));
     return found == kept.end() ? std::nullopt : std::optional<first_request>(found->second);
