@@ -10,6 +10,7 @@ constexpr std::size_t name_bytes_max = 256;
 constexpr std::size_t models_max = 10'000; // names are kept for good
 constexpr std::size_t excluded_max = 64;
 constexpr std::size_t held_max = 10'000;
+constexpr std::size_t ended_max = 16'384; // attempts whose end is remembered
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
 constexpr virtual_time as_virtual(std::int64_t ms) { return ms * 1000; }
@@ -171,6 +172,7 @@ void scheduler_core::on(const stage_withdrawn& e) {
 }
 
 void scheduler_core::on(const stage_ended& e) {
+  remember_end(e.attempt);
   claim(devices_.find(e.device.value), e.ref, e.attempt);
   auto stage = find(e.ref);
   if (stage == none || stages_[stage].attempt != e.attempt)
@@ -211,8 +213,21 @@ void scheduler_core::settle(index stage, const stage_ended& e) {
   offered_.push_back(at);
 }
 
+// That an attempt ended can be heard before that it goes on: the words come from its device and from its job.
+void scheduler_core::remember_end(std::uint64_t attempt) {
+  if (!ended_.insert(attempt).second)
+    return;
+  ended_order_.push_back(attempt);
+  if (ended_order_.size() > ended_max) {
+    ended_.erase(ended_order_.front());
+    ended_order_.pop_front();
+  }
+}
+
 void scheduler_core::on(const stage_running& e) {
   claim(devices_.find(e.device.value), e.stage.ref, e.attempt);
+  if (ended_.contains(e.attempt))
+    return;
   auto stage = find(e.stage.ref);
   if (stage != none) {
     auto& record = stages_[stage];

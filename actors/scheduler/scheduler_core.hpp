@@ -15,9 +15,11 @@
 #include "actors/scheduler/scheduler_events.hpp"
 #include "common/json.hpp"
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace troupe::scheduling {
@@ -136,6 +138,7 @@ private:
   void lose(index device);
   void attach(index stage, const device_id& device, std::uint64_t attempt);
   void take_back(index device, const std::vector<held_attempt>& held);
+  void remember_end(std::uint64_t attempt);
   void claim(index device, const stage_ref& ref, std::uint64_t attempt);
   void end_reservation(index device);
   void reserve_for_starving();
@@ -175,6 +178,8 @@ private:
   fair_queue queue_;
   device_pool devices_;
   run_times run_times_;
+  std::unordered_set<std::uint64_t> ended_; // attempts, the last ones
+  std::deque<std::uint64_t> ended_order_;
 };
 
 } // namespace troupe::scheduling

@@ -11,7 +11,8 @@ import threading
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "support"), str(pathlib.Path(__file__).resolve().parent)]
+from crash_test import what_it_waits_for  # noqa: E402
 from studio import BINARY, Head, assert_money_is_right, clean_environment, wait_until  # noqa: E402
 
 KILLS = int(os.environ.get("TROUPE_LOAD_KILLS", "10"))
@@ -75,7 +76,7 @@ class PaidLoad(unittest.TestCase):
         for user in users:
             promised = [job for payer in payers if payer.user is user for job in payer.jobs.values()]
             self.assertEqual(len(promised), len(set(promised)), "two keys got one job")
-            wait_until(lambda u=user: u.get("/api/queue")["active_jobs"] == [], 120, f"the jobs of {user.name} end")
+            self.wait_for_the_end(head, user)
             there = self.jobs_of(user)
             self.assertEqual(set(promised) - there, set(), "acknowledged jobs are gone")
             self.assertLessEqual(len(there) - len(promised), CLIENTS, "jobs that no key asked for")
@@ -89,6 +90,16 @@ class PaidLoad(unittest.TestCase):
                                   stderr=subprocess.STDOUT, text=True, timeout=120, env=clean_environment(), check=False)
         print(verified.stdout, flush=True)
         self.assertEqual(verified.returncode, 0)
+
+    @staticmethod
+    def wait_for_the_end(head, user):
+        try:
+            wait_until(lambda: user.get("/api/queue")["active_jobs"] == [], 120, f"the jobs of {user.name} end")
+        except AssertionError:
+            head.keep = True
+            active = user.get("/api/queue")["active_jobs"]
+            print(f"{len(active)} jobs: {active[:3]}\n{what_it_waits_for(head.admin(), active[0]['job_id'])}\n{head.log_tail(60)}", flush=True)
+            raise
 
     @staticmethod
     def jobs_of(user):

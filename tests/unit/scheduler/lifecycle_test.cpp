@@ -379,4 +379,14 @@ TEST(inspection, is_bounded) {
     EXPECT_EQ(seen[list].size(), 5u) << list;
 }
 
+// A device tells that an attempt ended, its job that it goes on; the second word may come last.
+TEST(lifecycle, an_attempt_whose_end_was_heard_first_takes_no_slot) {
+  world w;
+  w.device("a/cpu0", 1);
+  w.tell(stage_ended{{{"film"}, 0}, 7, {"a/cpu0"}, outcome::ok, 10});
+  EXPECT_TRUE(w.tell(stage_running{st("film").asked, {"a/cpu0"}, 7}).empty());
+  w.queue(st("next"));
+  EXPECT_EQ(w.place_of("next"), "a/cpu0");
+}
+
 } // namespace troupe::scheduling::testing
