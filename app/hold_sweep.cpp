@@ -7,39 +7,21 @@
 
 #include <caf/all.hpp>
 
+#include <algorithm>
+
 namespace troupe::app {
 
-hold_sweep::hold_sweep(head_core& core) : core_(core), thread_([this] { run(); }) {}
-
-hold_sweep::~hold_sweep() {
-  {
-    std::lock_guard guard(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
+hold_sweep::hold_sweep(head_core& core)
+  : core_(core), thread_(std::chrono::milliseconds(0), interval, [this](const std::stop_token& stop) { sweep(stop); }) {
 }
 
-void hold_sweep::run() {
-  auto made_before = now_ms(); // whoever held for a request died with the head before
-  for (;;) {
-    sweep(made_before);
-    std::unique_lock lock(mutex_);
-    if (wake_.wait_for(lock, std::chrono::milliseconds(interval_ms), [this] { return stopping_; }))
-      return;
-    made_before = now_ms() - interval_ms; // no request lasts an hour
-  }
-}
-
-std::size_t hold_sweep::sweep(timestamp made_before) {
-  std::size_t released = 0;
+void hold_sweep::sweep(const std::stop_token& stop) {
+  // Whoever held for a request died with the head before, and no request lasts an hour.
+  auto made_before = std::max(started_, now_ms() - interval.count());
   caf::scoped_actor self{core_.system()};
   for (const auto& [account, job] : ledger::orphan_holds(core_.database(), made_before, releases_max)) {
-    {
-      std::lock_guard guard(mutex_);
-      if (stopping_)
-        return released;
-    }
+    if (stop.stop_requested())
+      return;
     book request;
     request.account = account;
     request.at = now_ms();
@@ -49,7 +31,6 @@ std::size_t hold_sweep::sweep(timestamp made_before) {
     self->request(core_.others()->directory, std::chrono::seconds(20), routed(std::move(request)))
         .receive(
             [&](booked& done) {
-              ++released;
               log::warn("account {}: {} micro-credits were held for {}, which is no open job; they are in the wallet "
                         "again. Nothing is to be done; if this comes often, report it with this line",
                         account, done.moved, job);
@@ -59,7 +40,6 @@ std::size_t hold_sweep::sweep(timestamp made_before) {
                          account, job, read_refusal(why).message);
             });
   }
-  return released;
 }
 
 } // namespace troupe::app

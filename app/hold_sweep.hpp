@@ -1,10 +1,7 @@
 #pragma once
 
 #include "app/head_core.hpp"
-
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include "common/periodic.hpp"
 
 namespace troupe::app {
 
@@ -13,23 +10,16 @@ namespace troupe::app {
 class hold_sweep {
 public:
   static constexpr std::size_t releases_max = 1'000; // a sweep; more wait for the next
-  static constexpr timestamp interval_ms = 3'600'000;
+  static constexpr std::chrono::milliseconds interval = std::chrono::hours(1);
 
   explicit hold_sweep(head_core& core);
-  ~hold_sweep();
-  hold_sweep(const hold_sweep&) = delete;
-  hold_sweep& operator=(const hold_sweep&) = delete;
 
 private:
-  void run();
-  /// Releases the orphans among holds that were made before `made_before`; how many.
-  std::size_t sweep(timestamp made_before);
+  void sweep(const std::stop_token& stop);
 
   head_core& core_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::thread thread_;
+  const timestamp started_ = now_ms();
+  periodic thread_;
 };
 
 } // namespace troupe::app

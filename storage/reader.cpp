@@ -54,15 +54,7 @@ public:
   }
 
   result<std::optional<snapshot>> snapshot_of(const std::string& actor) const override {
-    auto record = get(column::snapshots, actor);
-    if (!record)
-      return record.error();
-    if (!*record)
-      return std::optional<snapshot>{};
-    auto read = read_snapshot_record(actor, **record);
-    if (!read)
-      return read.error();
-    return std::optional<snapshot>{std::move(*read)};
+    return read_snapshot(actor, get(column::snapshots, actor));
   }
 
   result<std::optional<std::string>> row(table in, std::string_view key) const override {
@@ -78,13 +70,7 @@ private:
   rocksdb::ColumnFamilyHandle* handle(column which) const { return handles_.at(static_cast<std::size_t>(which)); }
 
   result<std::optional<std::string>> get(column which, const std::string& key) const {
-    std::string value;
-    auto status = db_->Get({}, handle(which), key, &value);
-    if (status.IsNotFound())
-      return std::optional<std::string>{};
-    if (!status.ok())
-      return failure_of(status, "cannot read a record");
-    return std::optional<std::string>{std::move(value)};
+    return read_record(*db_, handle(which), key);
   }
 
   result<void> scan(column which, const std::string& prefix,

@@ -11,18 +11,6 @@ namespace {
 
 constexpr char snapshot_version = 1;
 
-result<std::optional<snapshot>> read_snapshot(const store& from, const std::string& actor) {
-  auto record = from.get(column::snapshots, actor);
-  if (!record)
-    return record.error();
-  if (!*record)
-    return std::optional<snapshot>{};
-  auto read = read_snapshot_record(actor, **record);
-  if (!read)
-    return read.error();
-  return std::optional<snapshot>{std::move(*read)};
-}
-
 result<std::unique_ptr<rocksdb::Iterator>> events_of(const store& from) {
   rocksdb::ReadOptions options;
   options.prefix_same_as_start = true;
@@ -45,12 +33,18 @@ std::string snapshot_record(const snapshot& what) {
   return out;
 }
 
-result<snapshot> read_snapshot_record(const std::string& actor, std::string_view bytes) {
+result<std::optional<snapshot>> read_snapshot(const std::string& actor,
+                                              const result<std::optional<std::string>>& record) {
+  if (!record)
+    return record.error();
+  if (!*record)
+    return std::optional<snapshot>{};
+  std::string_view bytes = **record;
   if (!bytes.empty() && bytes.front() > snapshot_version)
     return fail("newer", "the snapshot of " + actor + " was written by a newer version");
   if (bytes.size() < 9 || bytes.front() != snapshot_version)
     return fail("corrupt", "the snapshot of " + actor + " is damaged; restore a backup");
-  return snapshot{actor, read_number(bytes.substr(1, 8)), std::string{bytes.substr(9)}};
+  return std::optional{snapshot{actor, read_number(bytes.substr(1, 8)), std::string{bytes.substr(9)}}};
 }
 
 result<replayed> replay(const store& from, const std::string& actor) {
@@ -58,7 +52,7 @@ result<replayed> replay(const store& from, const std::string& actor) {
     return invalid_name();
   store::use held{from};
   replayed out;
-  auto start = read_snapshot(from, actor);
+  auto start = read_snapshot(actor, from.get(column::snapshots, actor));
   if (!start)
     return start.error();
   out.from = std::move(*start);

@@ -6,8 +6,9 @@ namespace troupe::storage {
 
 /// A snapshot as a record of ours: a version byte, the sequence in eight bytes, the state as the actor packed it.
 std::string snapshot_record(const snapshot& what);
-/// The same, read back. Errors: `corrupt`, `newer`.
-result<snapshot> read_snapshot_record(const std::string& actor, std::string_view bytes);
+/// The same, read back: nothing where there is no record. Errors: those of `record`, `corrupt`, `newer`.
+result<std::optional<snapshot>> read_snapshot(const std::string& actor,
+                                              const result<std::optional<std::string>>& record);
 
 /// The journal's reads; see `journal`.
 result<replayed> replay(const store& from, const std::string& actor);

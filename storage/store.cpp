@@ -48,6 +48,17 @@ failure failure_of(const rocksdb::Status& status, const std::string& what) {
   return fail(code, what + ": " + status.ToString());
 }
 
+result<std::optional<std::string>> read_record(rocksdb::DB& from, rocksdb::ColumnFamilyHandle* column,
+                                               std::string_view key) {
+  std::string value;
+  auto status = from.Get({}, column, key, &value);
+  if (status.IsNotFound())
+    return std::optional<std::string>{};
+  if (!status.ok())
+    return failure_of(status, "cannot read a record");
+  return std::optional<std::string>{std::move(value)};
+}
+
 store::use::use(const store& what) {
   if (in_use == &what)
     return;
@@ -112,13 +123,7 @@ result<std::optional<std::string>> store::get(column which, std::string_view key
   use held{*this};
   if (!db_)
     return closed();
-  std::string value;
-  auto status = db_->Get({}, handle(which), key, &value);
-  if (status.IsNotFound())
-    return std::optional<std::string>{};
-  if (!status.ok())
-    return failure_of(status, "cannot read a record");
-  return std::optional<std::string>{std::move(value)};
+  return read_record(*db_, handle(which), key);
 }
 
 result<std::unique_ptr<rocksdb::Iterator>> store::iterate(column which, const rocksdb::ReadOptions& options) const {

@@ -91,5 +91,8 @@ std::string number_record(std::uint64_t number);
 
 /// What a status of RocksDB means: `full`, `corrupt` or `io`, with its text.
 failure failure_of(const rocksdb::Status& status, const std::string& what);
+/// A record, or nothing. Errors: `io`, `corrupt`.
+result<std::optional<std::string>> read_record(rocksdb::DB& from, rocksdb::ColumnFamilyHandle* column,
+                                               std::string_view key);
 
 } // namespace troupe::storage

@@ -58,6 +58,7 @@ private:
   std::optional<step> advance(workflow::event what, jobs::advanced known, timestamp at);
   /// Adds what follows from the effects: money, files, rows and events for those who listen.
   void follow(step& s, timestamp at);
+  bool is_live(const wire::attempt_ref& ref) const;
   void note(step& s, const char* what, json data) const;
   void tell_stage(step& s, std::uint32_t stage) const;
   void tell_end(step& s) const;
@@ -65,8 +66,9 @@ private:
 
   /// Hands the step to the ledger; `then` runs when it is durable. If it fails, this actor leaves and comes back from
   /// disk.
-  void commit_step(step s, timestamp at, std::function<void(const booked&)> then,
-                   std::function<void(caf::error)> failed);
+  void commit_step(
+      step s, timestamp at, std::function<void(const booked&)> then = [](const booked&) {},
+      std::function<void(caf::error)> failed = [](const caf::error&) {});
   void request_ledger(book request_message, std::function<void(const booked&)> then,
                       std::function<void(caf::error)> failed);
   /// Commits and answers {"status": …} when durable, queueing what became ready.

@@ -69,8 +69,7 @@ caf::result<description> job_actor::place(place_stage& m) {
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
   // forgets is either taken back when its node says that it runs, or stopped.
   tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
-  commit_step(
-      std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
+  commit_step(std::move(*s), at);
   return description{{{"status", "running"}}};
 }
 
@@ -123,8 +122,7 @@ caf::result<description> job_actor::reattached(stage_reattached& m) {
   queued_.erase(m.stage);
   tell(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
   if (s)
-    commit_step(
-        std::move(*s), at, [](const booked&) {}, [](const caf::error&) {});
+    commit_step(std::move(*s), at);
   return description{
       {{"status", "running"}, {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
 }
@@ -247,8 +245,7 @@ void job_actor::give_up(std::uint32_t stage, std::uint64_t attempt, const char* 
     return;
   tell_stage(*s, stage);
   auto effects = s->effects;
-  commit_step(
-      std::move(*s), at, [this, effects](const booked&) { run_effects(effects); }, [](const caf::error&) {});
+  commit_step(std::move(*s), at, [this, effects](const booked&) { run_effects(effects); });
 }
 
 } // namespace troupe

@@ -23,7 +23,21 @@ std::vector<workflow::artifact> artifacts_of(const std::vector<wire::artifact>& 
   return out;
 }
 
+/// True when what began at `last` may be told again; then it is told now.
+bool is_time(std::int64_t& last, std::int64_t every_ms) {
+  auto now = steady_ms();
+  if (now - last < every_ms)
+    return false;
+  last = now;
+  return true;
+}
+
 } // namespace
+
+bool job_actor::is_live(const wire::attempt_ref& ref) const {
+  return !core_.ended() && ref.stage < core_.run().plan().stages.size() &&
+         core_.run().at(ref.stage).attempt == ref.attempt;
+}
 
 caf::result<description> job_actor::report(stage_report& m) {
   if (!core_.exists())
@@ -96,15 +110,11 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
 }
 
 caf::result<description> job_actor::on_report(const wire::progress& r) {
-  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt ||
-      core_.ended())
+  if (!is_live(r.ref))
     return refuse(refusal::conflict, "the attempt is stale");
   core_.note_progress(r.ref.stage, r.fraction, r.step);
-  auto now = steady_ms();
-  auto& last = told_progress_[r.ref.stage];
-  if (now - last < options_.progress_every_ms)
+  if (!is_time(told_progress_[r.ref.stage], options_.progress_every_ms))
     return description{};
-  last = now;
   step s;
   auto running_ms = now_ms() - core_.facts(r.ref.stage).started_at;
   json data = {{"stage", core_.run().plan().stages[r.ref.stage].name},
@@ -115,28 +125,22 @@ caf::result<description> job_actor::on_report(const wire::progress& r) {
   if (r.fraction > 0.02)
     data["eta_s"] = static_cast<double>(running_ms) * (1 - r.fraction) / r.fraction / 1000;
   note(s, "progress", std::move(data));
-  commit_step(
-      std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
+  commit_step(std::move(s), now_ms());
   return description{};
 }
 
 caf::result<description> job_actor::on_report(const wire::preview& r) {
-  if (r.ref.stage >= core_.run().plan().stages.size() || core_.run().at(r.ref.stage).attempt != r.ref.attempt ||
-      core_.ended())
+  if (!is_live(r.ref))
     return refuse(refusal::conflict, "the attempt is stale");
-  auto now = steady_ms();
-  auto& last = told_preview_[r.ref.stage];
-  if (now - last < options_.preview_every_ms)
+  if (!is_time(told_preview_[r.ref.stage], options_.preview_every_ms))
     return description{};
-  last = now;
   step s;
   note(s, "preview",
        {{"stage", core_.run().plan().stages[r.ref.stage].name},
         {"index", r.ref.stage},
         {"content_type", "image/jpeg"},
         {"jpeg", base64(r.jpeg)}});
-  commit_step(
-      std::move(s), now_ms(), [](const booked&) {}, [](const caf::error&) {});
+  commit_step(std::move(s), now_ms());
   return description{};
 }
 

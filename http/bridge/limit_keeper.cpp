@@ -18,16 +18,15 @@ limit_keeper::limit_keeper(rate_limiter& limiter, storage::database& database)
   : limiter_(limiter), database_(database) {
   restore();
   forget();
-  thread_ = std::thread([this] { run(); });
+  thread_.emplace(keep_every, keep_every, [this](const std::stop_token&) {
+    keep();
+    if (++turns_ % forget_every == 0)
+      forget();
+  });
 }
 
 limit_keeper::~limit_keeper() {
-  {
-    std::lock_guard guard(mutex_);
-    stopping_ = true;
-  }
-  bell_.notify_all();
-  thread_.join();
+  thread_.reset();
   keep();
 }
 
@@ -39,17 +38,6 @@ void limit_keeper::restore() {
                        now);
     return true;
   });
-}
-
-void limit_keeper::run() {
-  std::unique_lock lock(mutex_);
-  for (int turn = 1; !bell_.wait_for(lock, keep_every, [this] { return stopping_; }); ++turn) {
-    lock.unlock();
-    keep();
-    if (turn % forget_every == 0)
-      forget();
-    lock.lock();
-  }
 }
 
 void limit_keeper::keep() {

@@ -1,11 +1,10 @@
 #pragma once
 
+#include "common/periodic.hpp"
 #include "http/rate_limit.hpp"
 #include "storage/database.hpp"
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
+#include <optional>
 
 namespace troupe::http {
 
@@ -21,16 +20,13 @@ public:
 
 private:
   void restore();
-  void run();
   void keep();
   void forget();
 
   rate_limiter& limiter_;
   storage::database& database_;
-  std::mutex mutex_;
-  std::condition_variable bell_;
-  bool stopping_ = false;
-  std::thread thread_;
+  int turns_ = 0; // the thread's own
+  std::optional<periodic> thread_;
 };
 
 } // namespace troupe::http

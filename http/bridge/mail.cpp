@@ -1,6 +1,7 @@
 #include "http/bridge/mail.hpp"
 
 #include "common/log.hpp"
+#include "common/private_file.hpp"
 #include "common/random.hpp"
 
 #include <curl/curl.h>
@@ -8,12 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <ctime>
-#include <fcntl.h>
-
 #include <cstdio>
+#include <ctime>
 #include <memory>
-#include <unistd.h>
 
 namespace troupe::http {
 
@@ -135,16 +133,11 @@ void mailer::put_into_outbox(const mail& what) {
   }
   auto id = make_ulid();
   auto path = options_.outbox / (id + ".eml");
-  auto part = options_.outbox / (id + ".part"); // whoever looks in sees whole mails only
-  auto text = message_of(what, options_.from, id);
-  int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  auto good = fd >= 0 && ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  if (fd >= 0)
-    ::close(fd);
-  if (good && ::rename(part.c_str(), path.c_str()) == 0)
+  auto written = write_private_file(path, message_of(what, options_.from, id));
+  if (written)
     log::info("mail: no mail.smtp_url is set; '{}' lies in {}", what.subject, path.string());
   else
-    log::error("mail: '{}' cannot be written to {}", what.subject, path.string());
+    log::error("mail: '{}' is lost: {}", what.subject, written.error().message);
 }
 
 int mailer::still_wanted(void* self, long, long, long, long) {

@@ -1,28 +1,15 @@
 #include "http/bridge/secrets.hpp"
 
+#include "common/private_file.hpp"
+
 #include <sodium.h>
 
-#include <fcntl.h>
 #include <fstream>
 #include <iterator>
-#include <unistd.h>
 
 namespace troupe::http {
 
 namespace {
-
-result<void> write_new(const std::filesystem::path& path, const std::string& text) {
-  auto temporary = path;
-  temporary += ".part";
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return fail("io", "cannot write " + path.string());
-  auto good = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  ::close(fd);
-  if (!good || ::rename(temporary.c_str(), path.c_str()) != 0)
-    return fail("io", "cannot write " + path.string());
-  return {};
-}
 
 std::array<unsigned char, crypto_secretbox_KEYBYTES> key_for(const std::array<unsigned char, 32>& secret,
                                                              std::string_view context) {
@@ -43,7 +30,7 @@ result<secrets> secrets::load_or_make(const std::filesystem::path& data_director
     std::string text(out.key_.size() * 2 + 1, '\0');
     sodium_bin2hex(text.data(), text.size(), out.key_.data(), out.key_.size());
     text.back() = '\n';
-    if (auto written = write_new(path, text); !written)
+    if (auto written = write_private_file(path, text); !written)
       return written.error();
     return out;
   }

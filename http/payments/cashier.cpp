@@ -145,25 +145,8 @@ asio::awaitable<std::optional<http::problem>> cashier::take(stripe_event event) 
   co_return std::nullopt;
 }
 
-due_watch::due_watch(const http::head& h) : h_(h), thread_([this] { run(); }) {}
-
-due_watch::~due_watch() {
-  {
-    std::lock_guard guard(mutex_);
-    stopping_ = true;
-  }
-  bell_.notify_all();
-  thread_.join();
-}
-
-void due_watch::run() {
-  std::unique_lock lock(mutex_);
-  while (!bell_.wait_for(lock, look_every, [this] { return stopping_; })) {
-    lock.unlock();
-    look();
-    lock.lock();
-  }
-}
+due_watch::due_watch(const http::head& h)
+  : h_(h), thread_(look_every, look_every, [this](const std::stop_token&) { look(); }) {}
 
 void due_watch::look() const {
   auto now = now_ms();

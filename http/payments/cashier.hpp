@@ -2,14 +2,11 @@
 
 // What was paid becomes credits and tiers: from a provider's word to the actors that own them.
 
+#include "common/periodic.hpp"
 #include "http/bridge/head.hpp"
 #include "http/message.hpp"
 #include "http/payments/provider.hpp"
 #include "http/payments/stripe_event.hpp"
-
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 
 namespace troupe::payments {
 
@@ -57,17 +54,12 @@ private:
 class due_watch {
 public:
   explicit due_watch(const http::head& h);
-  ~due_watch();
 
 private:
-  void run();
   void look() const;
 
   const http::head& h_;
-  std::mutex mutex_;
-  std::condition_variable bell_;
-  bool stopping_ = false;
-  std::thread thread_;
+  periodic thread_;
 };
 
 } // namespace troupe::payments

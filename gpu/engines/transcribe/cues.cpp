@@ -109,19 +109,4 @@ std::vector<cue> cues_of(std::span<const word> words, double length_s, const cue
   return out;
 }
 
-std::string subrip(std::span<const cue> cues) {
-  const auto time = [](double seconds) {
-    const auto ms = std::llround(std::max(0.0, seconds) * 1000);
-    char text[32];
-    std::snprintf(text, sizeof text, "%02lld:%02lld:%02lld,%03lld", ms / 3'600'000, ms / 60'000 % 60, ms / 1000 % 60,
-                  ms % 1000);
-    return std::string(text);
-  };
-  std::string out;
-  for (std::size_t i = 0; i < cues.size(); ++i)
-    out += std::to_string(i + 1) + "\n" + time(cues[i].start_s) + " --> " + time(cues[i].end_s) + "\n" + cues[i].text +
-           "\n\n";
-  return out;
-}
-
 } // namespace troupe::engines

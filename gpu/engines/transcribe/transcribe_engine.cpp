@@ -174,7 +174,7 @@ private:
     const auto cues = cues_of(words, duration_s);
     const auto subtitles = request.folder / "subtitles.srt";
     const auto list = request.folder / "words.json";
-    if (!write_file(subtitles, subrip(cues)) || !write_file(list, words_json(words, cues, duration_s).dump()))
+    if (!write_file(subtitles, media::to_subrip(cues)) || !write_file(list, words_json(words, cues, duration_s).dump()))
       return stage_failure(fault::unknown, "the subtitles could not be written");
     stage_output out;
     out.engine = engine_version;

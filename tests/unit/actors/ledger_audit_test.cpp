@@ -1,42 +1,20 @@
 #include "actors/base/event.hpp"
 #include "actors/ledger/ledger_audit.hpp"
 #include "actors/ledger/ledger_core.hpp"
-#include "common/random.hpp"
-#include "storage/database.hpp"
+#include "tests/support/database.hpp"
 
 #include <gtest/gtest.h>
-
-#include <filesystem>
-#include <future>
 
 namespace troupe::ledger {
 namespace {
 
 /// A data directory whose books a test writes by hand: the journal takes what no ledger would.
-struct LedgerAudit : ::testing::Test {
-  std::filesystem::path folder = std::filesystem::temp_directory_path() / ("troupe-audit-" + random_hex(6));
-  std::unique_ptr<storage::database> database;
+struct LedgerAudit : storage::testing::storage_test {
   std::uint64_t seq = 0;
   ledger_core core;
 
-  void SetUp() override {
-    storage::database_options options;
-    options.directory = folder;
-    options.cache_mib = 8;
-    auto opened = storage::database::open(options);
-    ASSERT_TRUE(opened);
-    database = std::move(*opened);
-  }
-  void TearDown() override {
-    database.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-  }
-
   void write(storage::batch what) {
-    std::promise<storage::commit_status> done;
-    database->journal().commit(std::move(what), [&](auto status) { done.set_value(status); });
-    ASSERT_EQ(done.get_future().get(), storage::commit_status::ok);
+    ASSERT_EQ(storage::testing::write(*db, std::move(what)), storage::commit_status::ok);
   }
   storage::append event_of(transferred e) { return {"ledger/alice", ++seq, {pack_event(ledger::event{e})}}; }
   void damage(transferred e) {
@@ -87,7 +65,7 @@ struct LedgerAudit : ::testing::Test {
   }
   /// Looks while the database is open, as beside a running head.
   audit_report look() {
-    auto from = storage::reader::open(folder);
+    auto from = storage::reader::open(folder.path() / "data");
     EXPECT_TRUE(from);
     auto found = audit(**from);
     EXPECT_TRUE(found);

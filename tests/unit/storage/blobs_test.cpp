@@ -1,6 +1,6 @@
 #include "storage/blobs.hpp"
 
-#include "tests/unit/storage/fixture.hpp"
+#include "tests/support/database.hpp"
 
 #include <fstream>
 

@@ -1,5 +1,5 @@
 #include "storage/blobs.hpp"
-#include "tests/unit/storage/fixture.hpp"
+#include "tests/support/database.hpp"
 #include "tests/unit/storage/process.hpp"
 
 #include <map>

@@ -1,4 +1,4 @@
-#include "tests/unit/storage/fixture.hpp"
+#include "tests/support/database.hpp"
 
 namespace troupe::storage::testing {
 namespace {

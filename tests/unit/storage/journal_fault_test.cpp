@@ -1,5 +1,5 @@
+#include "tests/support/database.hpp"
 #include "tests/unit/storage/faulty_disk.hpp"
-#include "tests/unit/storage/fixture.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "tests/unit/storage/fixture.hpp"
+#include "tests/support/database.hpp"
 
 #include <gmock/gmock.h>
 

@@ -40,9 +40,9 @@ std::vector<std::string> texts(const std::vector<cue>& cues) {
 
 TEST(subrip, is_numbered_with_times_in_milliseconds) {
   const std::vector<cue> cues{{0, 1.5, "Hello"}, {3599.9996, 36000.25, "two\nlines"}};
-  EXPECT_EQ(subrip(cues), "1\n00:00:00,000 --> 00:00:01,500\nHello\n\n"
-                          "2\n01:00:00,000 --> 10:00:00,250\ntwo\nlines\n\n");
-  EXPECT_EQ(subrip({}), "");
+  EXPECT_EQ(media::to_subrip(cues), "1\n00:00:00,000 --> 00:00:01,500\nHello\n\n"
+                                    "2\n01:00:00,000 --> 10:00:00,250\ntwo\nlines\n\n");
+  EXPECT_EQ(media::to_subrip({}), "");
 }
 
 TEST(cues, break_at_the_ends_of_sentences_and_at_pauses) {
