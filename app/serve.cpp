@@ -153,7 +153,7 @@ result<void> front::open(const configuration& config) {
   add(http::studio::key_endpoints(head));
   add(http::studio::password_endpoints(head));
   add(http::studio::profile_endpoints(head));
-  add(http::studio::farewell_endpoints(head, guard));
+  add(http::studio::farewell_endpoints(head, guard, desk));
   add(http::studio::price_endpoints(head));
   add(http::studio::billing_endpoints(head, desk));
   add(http::studio::video_endpoints(head, guard));

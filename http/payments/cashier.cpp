@@ -4,6 +4,8 @@
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 
+#include <future>
+
 namespace troupe::payments {
 
 namespace asio = boost::asio;
@@ -14,6 +16,9 @@ namespace {
 
 constexpr std::size_t due_at_once_max = 500;
 constexpr auto look_every = std::chrono::milliseconds(500);
+constexpr auto forget_first = std::chrono::minutes(1), forget_every = std::chrono::minutes(24 * 60);
+constexpr std::size_t forget_at_once_max = 10'000;
+constexpr timestamp events_kept_ms = 90ll * 24 * 3600 * 1000; // Stripe repeats for three days; its dashboard for thirty
 // A refund that overtakes the payment it is of is asked to come again; after that time it is of something else.
 constexpr timestamp overtaking_ms = 3'600'000;
 
@@ -33,6 +38,21 @@ bool cashier::took(const std::string& event) const { return h_.database.get(tabl
 subscription_view cashier::known(const std::string& account) const {
   auto found = http::read_row(h_.database, table::subscriptions, account);
   return found ? found->get<subscription_view>() : subscription_view{};
+}
+
+buyer cashier::buyer_of(const std::string& account) const {
+  auto now = known(account);
+  buyer out;
+  out.account = account;
+  if (now.provider != with_.name())
+    return out;
+  out.customer = now.customer;
+  out.subscription = now.subscription;
+  out.plan = now.plan;
+  out.tier = now.tier;
+  out.active = now.status == "active" || now.status == "past_due";
+  out.period_end = now.period_end;
+  return out;
 }
 
 asio::awaitable<std::variant<booked, http::problem>> cashier::credit(paid_credits paid, std::string event,
@@ -146,7 +166,27 @@ asio::awaitable<std::optional<http::problem>> cashier::take(stripe_event event) 
 }
 
 due_watch::due_watch(const http::head& h)
-  : h_(h), thread_(look_every, look_every, [this](const std::stop_token&) { look(); }) {}
+  : h_(h), thread_(look_every, look_every, [this](const std::stop_token&) { look(); }),
+    forgets_(forget_first, forget_every, [this](const std::stop_token& stop) {
+      while (!stop.stop_requested() && forget_events(h_.database, now_ms() - events_kept_ms) > 0)
+        ;
+    }) {}
+
+std::size_t forget_events(storage::database& from, timestamp before) {
+  storage::batch batch;
+  from.scan(table::payment_events, "", "", false, [&](std::string_view event, std::string_view value) {
+    auto taken = unpack(value);
+    if (!taken || !taken->is_object() || taken->value("at", timestamp{0}) < before)
+      batch.rows.push_back({table::payment_events, std::string{event}, std::nullopt, false});
+    return batch.rows.size() < forget_at_once_max;
+  });
+  auto count = batch.rows.size();
+  if (count == 0)
+    return 0;
+  std::promise<storage::commit_status> done;
+  from.journal().commit(std::move(batch), [&done](storage::commit_status status) { done.set_value(status); });
+  return done.get_future().get() == storage::commit_status::ok ? count : 0;
+}
 
 void due_watch::look() const {
   auto now = now_ms();

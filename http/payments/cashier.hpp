@@ -39,6 +39,9 @@ public:
 
   /// What views know of an account's subscription.
   subscription_view known(const std::string& account) const;
+  /// The same as the provider needs it, without a return_url. What was bought of another provider, before the settings
+  /// changed, is not in it.
+  buyer buyer_of(const std::string& account) const;
   bool took(const std::string& event) const;
 
 private:
@@ -50,7 +53,12 @@ private:
   settings how_;
 };
 
-/// Tells subscriptions that their time has come. Owns a thread that looks at the rows that are due, twice a second.
+/// Forgets that events of before `before` were taken, a bounded number at once; how many. What they did stays known:
+/// the ledger keeps each payment's reference for ever.
+std::size_t forget_events(storage::database& from, timestamp before);
+
+/// Tells subscriptions that their time has come. Owns a thread that looks at the rows that are due, twice a second, and
+/// one that forgets events that no provider sends again.
 class due_watch {
 public:
   explicit due_watch(const http::head& h);
@@ -59,7 +67,7 @@ private:
   void look() const;
 
   const http::head& h_;
-  periodic thread_;
+  periodic thread_, forgets_;
 };
 
 } // namespace troupe::payments

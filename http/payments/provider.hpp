@@ -54,6 +54,9 @@ public:
   virtual boost::asio::awaitable<result<checkout>> buy_credits(buyer who, std::int64_t credits, std::string once) = 0;
   /// `plan` "free" ends the subscription with its period.
   virtual boost::asio::awaitable<result<checkout>> subscribe(buyer who, std::string plan, std::string once) = 0;
+  /// Ends the subscription now, for good and without a refund: the account is being deleted. That there is none, or
+  /// that it has ended, is no error.
+  virtual boost::asio::awaitable<result<void>> cancel(buyer who) = 0;
   /// The address of a page on which the buyer manages what was bought.
   virtual boost::asio::awaitable<result<std::string>> portal(buyer who, std::string once) = 0;
 };

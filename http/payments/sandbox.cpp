@@ -32,6 +32,8 @@ boost::asio::awaitable<result<checkout>> sandbox::subscribe(buyer who, std::stri
   co_return out;
 }
 
+boost::asio::awaitable<result<void>> sandbox::cancel(buyer) { co_return result<void>{}; }
+
 boost::asio::awaitable<result<std::string>> sandbox::portal(buyer who, std::string) {
   co_return who.return_url + "/docs#/Billing";
 }

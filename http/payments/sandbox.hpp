@@ -11,6 +11,7 @@ public:
   const char* name() const override { return "sandbox"; }
   boost::asio::awaitable<result<checkout>> buy_credits(buyer who, std::int64_t credits, std::string once) override;
   boost::asio::awaitable<result<checkout>> subscribe(buyer who, std::string plan, std::string once) override;
+  boost::asio::awaitable<result<void>> cancel(buyer who) override;
   boost::asio::awaitable<result<std::string>> portal(buyer who, std::string once) override;
 };
 

@@ -128,6 +128,16 @@ asio::awaitable<result<checkout>> stripe::change(buyer who, std::string price, b
   co_return out;
 }
 
+asio::awaitable<result<void>> stripe::cancel(buyer who) {
+  if (!who.active || !is_id(who.subscription))
+    co_return result<void>{};
+  auto path = "/v1/subscriptions/" + who.subscription;
+  auto ended = co_await client_.remove(std::move(path));
+  if (!ended && ended.error().code != "missing") // missing: it has ended, perhaps by the same request sent before
+    co_return ended.error();
+  co_return result<void>{};
+}
+
 asio::awaitable<result<std::string>> stripe::portal(buyer who, std::string once) {
   if (who.customer.empty())
     co_return fail("no_customer", "nothing was bought yet");

@@ -98,12 +98,17 @@ stripe_client::stripe_client(stripe_client_options options) : options_(std::move
 stripe_client::~stripe_client() { pool_.join(); }
 
 asio::awaitable<result<json>> stripe_client::post(std::string path, form_fields fields, std::string once) {
-  call what{true, std::move(path), encode_form(fields), std::move(once)};
+  call what{"POST", std::move(path), encode_form(fields), std::move(once)};
   co_return co_await run(std::move(what));
 }
 
 asio::awaitable<result<json>> stripe_client::get(std::string path) {
-  call what{false, std::move(path), {}, {}};
+  call what{"GET", std::move(path), {}, {}};
+  co_return co_await run(std::move(what));
+}
+
+asio::awaitable<result<json>> stripe_client::remove(std::string path) {
+  call what{"DELETE", std::move(path), {}, {}};
   co_return co_await run(std::move(what));
 }
 
@@ -142,9 +147,10 @@ result<json> stripe_client::work(const call& what) const {
     return fail("refused", "Stripe does not accept the secret key");
   if (got.status == 402)
     return fail("declined", said(error, "message"));
-  return fail(got.status >= 500 || got.status == 429 ? "unreachable" : "refused",
-              "Stripe's API answered " + std::to_string(got.status) + " to " + what.path + ": " + said(error, "type") +
-                  " " + said(error, "code") + " " + said(error, "param") + ": " + said(error, "message"));
+  const char* code = got.status >= 500 || got.status == 429 ? "unreachable" : got.status == 404 ? "missing" : "refused";
+  return fail(code, "Stripe's API answered " + std::to_string(got.status) + " to " + what.path + ": " +
+                        said(error, "type") + " " + said(error, "code") + " " + said(error, "param") + ": " +
+                        said(error, "message"));
 }
 
 stripe_client::answer stripe_client::send(const call& what) const {
@@ -172,7 +178,9 @@ stripe_client::answer stripe_client::send(const call& what) const {
   set(CURLOPT_WRITEDATA, static_cast<void*>(&body));
   set(CURLOPT_HEADERFUNCTION, take_header);
   set(CURLOPT_HEADERDATA, static_cast<void*>(&out.should_retry));
-  if (what.post) {
+  if (std::string_view{what.method} == "DELETE")
+    set(CURLOPT_CUSTOMREQUEST, what.method);
+  if (std::string_view{what.method} == "POST") {
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(what.body.size()));
     set(CURLOPT_POSTFIELDS, what.body.c_str());
   }

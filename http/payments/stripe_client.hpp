@@ -31,13 +31,14 @@ public:
   explicit stripe_client(stripe_client_options options);
   ~stripe_client();
 
-  /// Errors: `busy`, `unreachable`, `declined`, `refused`, see provider.hpp.
+  /// Errors: `busy`, `unreachable`, `declined`, `refused`, see provider.hpp; `missing` (Stripe has nothing there).
   boost::asio::awaitable<result<json>> post(std::string path, form_fields fields, std::string once);
   boost::asio::awaitable<result<json>> get(std::string path);
+  boost::asio::awaitable<result<json>> remove(std::string path);
 
 private:
   struct call {
-    bool post = false;
+    const char* method = "GET";
     std::string path, body, once;
   };
   struct answer {

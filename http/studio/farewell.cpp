@@ -1,5 +1,6 @@
 #include "http/studio/farewell.hpp"
 
+#include "common/log.hpp"
 #include "http/bridge/job_removal.hpp"
 #include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
@@ -60,7 +61,23 @@ asio::awaitable<std::variant<std::size_t, problem>> remove_jobs(const head& h, b
   }
 }
 
-asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const request& r, farewell_body body) {
+/// Nobody pays on for an account that is gone. Before anything is deleted: without the provider, nothing is.
+asio::awaitable<std::optional<problem>> end_subscription(const payments::cashier& desk, std::string account) {
+  auto who = desk.buyer_of(account);
+  auto running = desk.known(account);
+  if (!who.active && (running.status == "active" || running.status == "past_due"))
+    log::error("account {} is deleted, but its subscription {} is of {}, which is no more the provider: end it there",
+               account, running.subscription, running.provider);
+  auto ended = co_await desk.with().cancel(std::move(who));
+  if (ended)
+    co_return std::nullopt;
+  log::error("account {} cannot be deleted: its subscription {} does not end: {}", account, running.subscription,
+             ended.error().message);
+  co_return unavailable("The subscription cannot be ended now, so nothing was deleted; try again shortly");
+}
+
+asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const payments::cashier& desk, const request& r,
+                                      farewell_body body) {
   auto checked = co_await check_password(h, r, std::move(body.password));
   if (auto why = std::get_if<problem>(&checked))
     co_return *why;
@@ -73,6 +90,9 @@ asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const re
     out.context["jobs"] = open;
     co_return out;
   }
+  auto paying = co_await end_subscription(desk, account);
+  if (paying)
+    co_return std::move(*paying);
   auto left = co_await remove_jobs(h, guard, account);
   if (auto why = std::get_if<problem>(&left))
     co_return *why;
@@ -193,7 +213,7 @@ asio::awaitable<reply> export_account(const head& h, const request& r, export_qu
 
 } // namespace
 
-std::vector<endpoint> farewell_endpoints(const head& h, blob_guard& guard) {
+std::vector<endpoint> farewell_endpoints(const head& h, blob_guard& guard, const payments::cashier& desk) {
   std::vector<endpoint> out;
   out.push_back(declare<nothing, export_query>(
       {.path = "/api/account/export",
@@ -210,8 +230,8 @@ std::vector<endpoint> farewell_endpoints(const head& h, blob_guard& guard) {
                                         .tags = {"Account"},
                                         .rate = rate_class::login,
                                         .key_scope = scope::account},
-                                       [&h, &guard](const request& r, farewell_body body, nothing) {
-                                         return remove_account(h, guard, r, std::move(body));
+                                       [&h, &guard, &desk](const request& r, farewell_body body, nothing) {
+                                         return remove_account(h, guard, desk, r, std::move(body));
                                        }));
   return out;
 }

@@ -5,6 +5,7 @@
 #include "http/bridge/blob_guard.hpp"
 #include "http/bridge/head.hpp"
 #include "http/endpoint.hpp"
+#include "http/payments/cashier.hpp"
 
 namespace troupe::http::studio {
 
@@ -30,7 +31,7 @@ void describe(V& v, export_query& x) {
   v.optional("audit_after", x.audit_after, "`next` of the list before", {.length_max = 64});
 }
 
-/// GET /api/account/export, POST /api/account/delete. `h` and `guard` must outlive them.
-std::vector<endpoint> farewell_endpoints(const head& h, blob_guard& guard);
+/// GET /api/account/export, POST /api/account/delete. All must outlive them.
+std::vector<endpoint> farewell_endpoints(const head& h, blob_guard& guard, const payments::cashier& desk);
 
 } // namespace troupe::http::studio

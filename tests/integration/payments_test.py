@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from stripe_stand_in import PRICES, Api, Events, Sdk  # noqa: E402
-from studio import Head, wait_until  # noqa: E402
+from studio import USER_PASSWORD, Head, wait_until  # noqa: E402
 
 KEY = "sk_test_51SecretKeyOfTheTests"
 SECRET = "whsec_SecretOfTheTests"
@@ -191,6 +191,26 @@ class Stripe(unittest.TestCase):
         answer = user.send("POST", "/api/stripe/create-checkout", {"tier": "pro"})
         self.assertEqual(answer.status, 402)
         self.assertIn("declined", answer.json["error"])
+
+    def test_who_deletes_the_account_stops_paying_and_is_not_deleted_while_stripe_is_away(self):
+        user = self.user("leaver")
+        self.told(user.events.subscription("starter"))
+        leave = lambda: user.send("POST", "/api/account/delete", {"password": USER_PASSWORD})
+        self.api.fail_next = 3
+        answer = leave()
+        self.assertEqual(answer.status, 503, answer)
+        self.assertEqual(self.tier(user), "starter", "nothing is deleted")
+        self.api.calls.clear()
+        self.assertEqual(leave().status, 200)
+        call, = self.api.calls
+        self.assertEqual((call["method"], call["path"]), ("DELETE", f"/v1/subscriptions/sub_{user.account}_1"))
+        self.assertEqual(user.send("GET", "/api/credits").status, 401)
+
+    def test_a_subscription_that_has_ended_at_stripe_does_not_keep_an_account(self):
+        user = self.user("told-late")
+        self.told(user.events.subscription("starter"))
+        self.api.ended.add(f"sub_{user.account}_1")
+        self.assertEqual(user.send("POST", "/api/account/delete", {"password": USER_PASSWORD}).status, 200)
 
     # -- what Stripe tells
 

@@ -1,17 +1,25 @@
-"""No secret leaves a trace. A whole life of an account over HTTP, with every kind of secret in it; then all that can be
-looked at is searched for each of them: the log, all answers, what admins can inspect, exports, and every file of the data
-directory (the journal's own log is not compressed). Only the outbox may hold tokens: it stands for the mailbox."""
+"""No secret leaves a trace. A whole life of an account over HTTP, with every kind of secret in it, with jobs that a node
+runs and payments by Stripe; then all that can be looked at is searched for each of them: the log of head and node, all
+answers, event streams, what admins can inspect, exports, and every file of the data directory (the journal's own log is
+not compressed). Only the outbox may hold tokens: it stands for the mailbox."""
 import json
 import pathlib
 import re
+import shutil
 import sys
+import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "support"))
 from accounts_test import mails, token_in, wait_for_mail  # noqa: E402
+from stripe_stand_in import Api, Events, Sdk  # noqa: E402
 from studio import ADMIN_PASSWORD, Head, account_of, wait_until  # noqa: E402
+
+
+WORK = {"prompt": "A quiet sea", "width": 96, "height": 64, "frames": 8, "seed": 5}
+KEY_FILES = ("secret.key", "head.key", "node/curve.key")  # each holds one, as its purpose is
 
 
 class Watched:
@@ -28,14 +36,36 @@ class Watched:
         return answer
 
 
+class Stream:
+    """What a stream said, like an answer."""
+
+    def __init__(self, events):
+        self.bytes = json.dumps(list(events), default=str).encode()
+        self.headers = {}
+
+
 class Secrets(unittest.TestCase):
     maxDiff = 2000
 
     def setUp(self):
-        self.head = Head({"node.local": False, "log.level": "trace"}).start()
-        self.addCleanup(self.head.destroy)
         self.secrets = {"the admin's password": ADMIN_PASSWORD}
         self.answers = []
+        stripe_key = self.keep("the key of Stripe's API", "sk_test_51SecretKeyOfAWholeLife")
+        signing = self.keep("the secret of Stripe's webhook", "whsec_SecretOfAWholeLife")
+        self.api, self.sdk = Api(stripe_key), Sdk(signing)
+        self.addCleanup(self.api.close)
+        self.addCleanup(self.sdk.close)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-secrets-"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "key").write_text(stripe_key)
+        (folder / "webhook").write_text(signing)
+        self.head = Head({"log.level": "trace", "payments.provider": "stripe", "payments.stripe_url": self.api.url, "payments.stripe_key_file": folder / "key",
+                          "payments.stripe_webhook_secret_file": folder / "webhook", "payments.stripe_prices": "creator=price_creator"}).start()
+        self.addCleanup(self.head.destroy)
+        self.head.wait_for_engines()
+        self.keep("the installation's key", (self.head.data / KEY_FILES[0]).read_text().strip())
+        for name in KEY_FILES[1:]:
+            self.keep(f"the secret half of {name}", (self.head.data / name).read_text().split()[1])
 
     def watched(self, user):
         return Watched(user, self.answers)
@@ -82,6 +112,7 @@ class Secrets(unittest.TestCase):
         for path in ("/api/credits", "/api/keys", "/api/auth/check", "/api/nothing", "/api/admin/audit", "/v1/nothing", "/api/v1/nothing"):
             by_key("GET", path)
         ask("DELETE", f"/api/keys/{ended['id']}")
+        self.work_and_pay(ask, bearer, account)
         for authorization in ("Bearer " + ended["key"], "Basic " + key, key, "Bearer " + key + "x", "Bearer  " + key + " and more"):
             nobody("GET", "/api/credits", headers={"Authorization": authorization})
         nobody("GET", f"/api/credits?api_key={key}")
@@ -117,6 +148,32 @@ class Secrets(unittest.TestCase):
             self.answers.append(("POST /api/login, broken", answer))
         return account
 
+    def work_and_pay(self, ask, bearer, account):
+        """Jobs of a key and of a session, their stream; a key that is made twice by one Idempotency-Key; payments."""
+        once = {"Idempotency-Key": self.keep("an Idempotency-Key", "once-and-for-ever-7315")}
+        made = [ask("POST", "/api/keys", {"name": "made once"}, shows=True, headers=once) for _ in range(2)]
+        self.assertEqual(made[0].json, made[1].json)
+        self.keep("an API key that was shown twice", made[0].json["key"])
+        by_key = self.watched(bearer)
+        for asking, body in ((ask, WORK), (by_key, dict(WORK, prompt="Another quiet sea"))):
+            answer = asking("POST", "/api/generate", body, headers={"Idempotency-Key": "work-" + body["prompt"].replace(" ", "-")})
+            self.assertIn(answer.status, (200, 202), answer)
+            job = answer.json["job_id"]
+            self.answers.append((f"the stream of {job}", Stream(bearer.stream(f"/api/jobs/{job}/events"))))
+            bearer.wait_for_job(job)
+            asking("GET", f"/api/jobs/{job}")
+        asking("POST", "/api/credits/topup", {"credits": 100})
+        events = Events(account)
+        for event in (events.topup(100, "pi_watched"), events.subscription("creator")):
+            payload = json.dumps(event)
+            signature = self.sdk.sign(payload)
+            self.keep("a signature of Stripe's", signature.split("v1=")[1][:64])
+            for header in (signature, signature[:-1], "t=1,v1=" + signature.split("v1=")[1]):
+                answer = self.head.anyone().send("POST", "/api/stripe/webhook", content=payload.encode(), content_type="application/json",
+                                                 headers={"Stripe-Signature": header})
+                self.answers.append(("POST /api/stripe/webhook", answer))
+        ask("POST", "/api/stripe/create-portal")
+
     def found_in(self, where, content):
         content = content if isinstance(content, bytes) else content.encode()
         return [f"{what} in {where}" for what, secret in self.secrets.items() if secret.encode() in content]
@@ -124,7 +181,6 @@ class Secrets(unittest.TestCase):
     def test_no_secret_is_found_anywhere_after_a_whole_life(self):
         account = self.live()
         boss = self.session_of("admin", ADMIN_PASSWORD, "the admin's session")
-        self.keep("the installation's key", (self.head.data / "secret.key").read_text().strip())
         ask = self.watched(boss)
         listed = ask("GET", "/api/admin/actors?limit=1000").json["actors"]
         self.assertIn(("account", account), {(entry["kind"], entry["id"]) for entry in listed})
@@ -151,7 +207,7 @@ class Secrets(unittest.TestCase):
         found += self.found_in("the log", self.head.log_text())
         files = 0
         for path in sorted(self.head.data.rglob("*")):
-            if path.is_file() and "outbox" not in path.parts and path.name != "secret.key":
+            if path.is_file() and "outbox" not in path.parts and str(path.relative_to(self.head.data)) not in KEY_FILES:
                 files += 1
                 found += self.found_in(str(path.relative_to(self.head.data)), path.read_bytes())
         self.assertGreater(files, 3)
@@ -164,7 +220,7 @@ class Secrets(unittest.TestCase):
     def test_what_opens_doors_lies_in_files_that_only_their_owner_reads(self):
         self.head.user("careful", tier="free", key=False).post("/api/settings/email", {"email": "careful@example.org"})
         wait_for_mail(self.head, "Confirm your address")
-        for path in [self.head.data / "secret.key", *(self.head.data / "outbox").iterdir()]:
+        for path in [*(self.head.data / name for name in KEY_FILES), *(self.head.data / "outbox").iterdir()]:
             self.assertEqual(path.stat().st_mode & 0o777, 0o600, path)
         self.assertEqual((self.head.data / "outbox").stat().st_mode & 0o777, 0o700)
         wait_until(lambda: "outbox/" in self.head.log_text(), 20, "the log names the file")

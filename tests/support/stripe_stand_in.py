@@ -51,6 +51,7 @@ class Api:
         self.calls = []
         self.fail_next = 0
         self.decline_next = 0
+        self.ended = set()  # subscriptions
         self.answers = {}  # by Idempotency-Key, as Stripe keeps them
         self.number = itertools.count(1)
         api = self
@@ -60,6 +61,9 @@ class Api:
                 pass
 
             def do_GET(self):
+                self.answer({})
+
+            def do_DELETE(self):
                 self.answer({})
 
             def do_POST(self):
@@ -110,6 +114,12 @@ class Api:
         if path == "/v1/billing_portal/sessions":
             return 200, {"id": f"bps_{number}", "object": "billing_portal.session", "url": f"https://billing.stripe.com/p/{number}"}
         if path.startswith("/v1/subscriptions/"):
+            subscription = path.rsplit("/", 1)[1]
+            if subscription in self.ended:
+                return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": f"No such subscription: '{subscription}'"}}
+            if method == "DELETE":
+                self.ended.add(subscription)
+                return 200, {"id": subscription, "object": "subscription", "status": "canceled"}
             return 200, {"id": path.rsplit("/", 1)[1], "object": "subscription", "items": {"object": "list", "data": [{"id": "si_1", "object": "subscription_item"}]}}
         return 404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}}
 
