@@ -65,9 +65,9 @@ void portray_if_asked(int argc, char** argv) {
 #endif
   limit(RLIMIT_CPU, cpu_seconds_max);
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, 0); // pipes are no files: it can write to us and nowhere else
-  limit(RLIMIT_NOFILE, 16);
-  auto made = media::portrait_of("/proc/self/fd/0");
+  limit(RLIMIT_FSIZE, 0);  // pipes are no files: it can write to us and nowhere else
+  limit(RLIMIT_NOFILE, 0); // what is open stays so, and nothing more can be opened: no file, no socket
+  auto made = media::portrait_of("/dev/stdin");
   if (!made)
     ::_exit(exit_media);
   ::_exit(write_all(*made) ? 0 : 1);

@@ -274,9 +274,9 @@ int serve(const serve_options& options) {
   auto tariff = load_tariff(options);
   if (!tariff)
     return exit_configuration;
+  clear_environment();
   catalog::use_prices(std::move(tariff->prices));
   start_log("head", config->log.level);
-  unsetenv("TROUPE_MAIL__PASSWORD"); // children have no use for it
   auto signals = block_signals();
   http::register_gateway_messages();
   workflow::definition_store workflows;

@@ -251,6 +251,11 @@ std::string environment_name(const std::string& path) {
   return out;
 }
 
+void clear_environment() {
+  for (const auto& key : configuration_keys())
+    ::unsetenv(environment_name(key.path).c_str());
+}
+
 std::map<std::string, std::string> troupe_environment() {
   std::map<std::string, std::string> out;
   for (char** at = environ; at != nullptr && *at != nullptr; ++at) {

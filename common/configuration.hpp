@@ -113,6 +113,10 @@ const std::vector<configuration_key>& configuration_keys();
 /// "http.listen" → "TROUPE_HTTP__LISTEN".
 std::string environment_name(const std::string& path);
 
+/// Takes all settings out of this process's environment, for the sake of the processes it starts: they have no use for
+/// them, and some are secrets. Before the first thread.
+void clear_environment();
+
 /// The environment's variables that begin with TROUPE_.
 std::map<std::string, std::string> troupe_environment();
 

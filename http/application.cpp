@@ -164,7 +164,7 @@ asio::awaitable<reply> application::serve_once(request& r, const endpoint& e, st
     again.headers.emplace_back("idempotent-replayed", "true");
     co_return again;
   }
-  r.only_once = once{row, fingerprint, first ? first->job : std::string{}};
+  r.only_once = once{row, fingerprint, first ? first->made : std::string{}};
   auto out = co_await serve_within_limits(r, e);
   bool plain = std::holds_alternative<json>(out.body) || std::holds_alternative<std::monostate>(out.body);
   if (out.status >= 200 && out.status < 300 && plain) {
@@ -181,10 +181,11 @@ asio::awaitable<reply> application::serve_within_limits(request& r, const endpoi
   rate_verdict verdict;
   bool by_user = e.rate == rate_class::spend || e.rate == rate_class::payment;
   const auto& subject = by_user && r.who ? r.who->account : r.remote_address;
-  if (by_user || e.rate == rate_class::login || e.rate == rate_class::signup)
-    verdict = limiter_.count(e.rate, subject, now_ms());
-  if (verdict.allowed && r.who && !r.who->key.empty() && (e.family != family::studio || r.who->per_minute))
+  if (r.who && !r.who->key.empty() && (e.family != family::studio || r.who->per_minute))
     verdict = limiter_.count_key(r.who->key, r.who->per_minute, now_ms());
+  if (verdict.allowed && (by_user || e.rate == rate_class::login || e.rate == rate_class::signup))
+    if (auto counted = limiter_.count(e.rate, subject, now_ms()); counted.limit > 0)
+      verdict = counted;
   if (!verdict.allowed)
     co_return too_many(verdict);
   auto out = co_await e.serve(r);

@@ -18,7 +18,7 @@ inline constexpr timestamp answers_kept_ms = 24ll * 3600 * 1000;
 /// What is known of a request that came before under the same key.
 struct first_request {
   std::string fingerprint;
-  std::string job;               ///< the job it made, if it made one
+  std::string made;              ///< the id of the job or the API key it made, if it made one
   std::optional<reply> answered; ///< nothing: the server died between the work and the answer
 };
 

@@ -55,7 +55,7 @@ struct once {
   /// answer cannot let the work be done again. Handlers whose work may be repeated need not.
   std::string row;
   std::string fingerprint;
-  std::string job; ///< the job that was made for this key before a crash
+  std::string made; ///< the id of the job or API key that was made for it before a crash, and never answered
 };
 
 using header_list = std::vector<std::pair<std::string, std::string>>;

@@ -131,7 +131,7 @@ rate_verdict rate_limiter::count(char kind, std::string_view subject, std::int64
     ++w.seen;
     note(w);
   }
-  out.remaining = limit - w.seen;
+  out.remaining = std::max<std::int64_t>(0, limit - w.seen); // a lower limit may have come since
   out.reset_s = std::max<std::int64_t>(1, (w.ends - now + 999) / 1000);
   return out;
 }

@@ -114,6 +114,7 @@ caf::result<key_view> account_actor::add_key(create_key& r) {
   out.events.push_back(account::key_created{r.key, r.name, r.family, r.prefix, r.last4, r.key_hash, r.at, r.terms});
   out.rows.push_back(key_row(r.key_hash, made));
   out.rows.back().only_if_absent = true;
+  std::move(r.rows.begin(), r.rows.end(), std::back_inserter(out.rows));
   add_audit(out.rows, "key_created", id(), r.who, r.at, {{"key", r.key}, {"terms", r.terms}});
   return record(std::move(out), std::move(made));
 }

@@ -123,8 +123,9 @@ struct create_key {
   timestamp at = 0;
   account::key_terms terms;
   asker who;
+  std::vector<storage::row> rows; // written with it
 };
-TROUPE_MESSAGE(create_key, account, key, name, family, prefix, last4, key_hash, at, terms, who)
+TROUPE_MESSAGE(create_key, account, key, name, family, prefix, last4, key_hash, at, terms, who, rows)
 
 /// Renames a key, switches it off or on, or changes its terms: each of `name`, `is_active`, `scopes`, `expires_at`,
 /// `per_minute`, `spend_limit` that is there. Errors: not_found, conflict (it was revoked).

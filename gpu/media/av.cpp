@@ -50,11 +50,12 @@ result<input_ptr> open_input(const std::filesystem::path& path) {
   input_ptr input;
   AVDictionary* options = nullptr;
   av_dict_set(&options, "format_whitelist", formats, 0);
-  av_dict_set(&options, "protocol_whitelist", "file", 0);
+  av_dict_set(&options, "protocol_whitelist", "file,pipe", 0);
   // The file is opened here and handed over without a name: a name would let its extension, or a pattern in it, choose
   // the format.
   AVIOContext* file = nullptr;
-  const std::string url = "file:" + path.string();
+  // Standard input is read as it is: a process that may open nothing more can still read that.
+  const std::string url = path == "/dev/stdin" ? "pipe:0" : "file:" + path.string();
   int opened = avio_open(&file, url.c_str(), AVIO_FLAG_READ);
   if (opened >= 0) {
     AVFormatContext* raw = avformat_alloc_context();

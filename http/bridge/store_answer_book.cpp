@@ -5,6 +5,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include <future>
+
 namespace troupe::http {
 
 using storage::table;
@@ -22,7 +24,7 @@ std::string seal_context(const std::string& account, std::string_view key) {
 json to_json(const reply& answer) {
   json headers = json::array();
   for (const auto& [name, value] : answer.headers)
-    if (name != "set-cookie")
+    if (name != "set-cookie" && !name.starts_with("x-ratelimit")) // those are of the moment
       headers.push_back({name, value});
   const auto* body = std::get_if<json>(&answer.body);
   return {
@@ -43,11 +45,12 @@ std::optional<reply> reply_from(const std::string& packed) {
 
 } // namespace
 
-std::optional<storage::row> once_row(const request& r, const std::string& job, timestamp now) {
+std::optional<storage::row> once_row(const request& r, const std::string& made, timestamp now) {
   if (!r.only_once)
     return std::nullopt;
+  bool first = r.only_once->made.empty();
   return storage::row{table::idempotency, r.only_once->row,
-                      pack({{"fingerprint", r.only_once->fingerprint}, {"at", now}, {"job", job}}), true};
+                      pack({{"fingerprint", r.only_once->fingerprint}, {"at", now}, {"job", made}}), first};
 }
 
 std::string store_answer_book::row_of(const std::string& account, std::string_view key) const {
@@ -71,7 +74,7 @@ std::optional<first_request> store_answer_book::find(const std::string& account,
   }
   first_request out;
   out.fingerprint = row->value("fingerprint", std::string{});
-  out.job = row->value("job", std::string{});
+  out.made = row->value("job", std::string{});
   if (auto sealed = row->value("sealed", std::string{}); !sealed.empty())
     if (auto opened = head_.keys.open(sealed, seal_context(account, key)))
       out.answered = reply_from(*opened);
@@ -105,7 +108,13 @@ void store_answer_book::sweep_if_due(timestamp now) {
   asio::post(sweeper_, [this, now] { sweep(now); });
 }
 
+// As many as there are, a batch at a time.
 void store_answer_book::sweep(timestamp now) {
+  while (sweep_some(now) == swept_at_once)
+    ;
+}
+
+std::size_t store_answer_book::sweep_some(timestamp now) {
   storage::batch gone;
   head_.database.scan(table::idempotency, "", "", false, [&](std::string_view key, std::string_view value) {
     auto row = unpack(std::string{value});
@@ -113,10 +122,13 @@ void store_answer_book::sweep(timestamp now) {
       gone.rows.push_back({table::idempotency, std::string{key}, std::nullopt, false});
     return gone.rows.size() < swept_at_once;
   });
-  if (gone.rows.empty())
-    return;
-  log::info("{} answers kept for Idempotency-Keys are a day old and removed", gone.rows.size());
-  head_.database.journal().commit(std::move(gone), [](storage::commit_status) {});
+  auto count = gone.rows.size();
+  if (count == 0)
+    return 0;
+  log::info("{} answers kept for Idempotency-Keys are a day old and removed", count);
+  std::promise<storage::commit_status> done;
+  head_.database.journal().commit(std::move(gone), [&done](storage::commit_status status) { done.set_value(status); });
+  return done.get_future().get() == storage::commit_status::ok ? count : 0;
 }
 
 } // namespace troupe::http

@@ -25,6 +25,7 @@ public:
 private:
   void sweep_if_due(timestamp now);
   void sweep(timestamp now);
+  std::size_t sweep_some(timestamp now);
 
   const head& head_;
   std::atomic<timestamp> swept_at_{0};
@@ -32,6 +33,7 @@ private:
 };
 
 /// The row that a handler writes with its work, so that a crash cannot let it be done twice; nothing without a key.
-std::optional<storage::row> once_row(const request& r, const std::string& job, timestamp now);
+/// `made`: the id of what is made.
+std::optional<storage::row> once_row(const request& r, const std::string& made, timestamp now);
 
 } // namespace troupe::http

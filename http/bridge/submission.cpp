@@ -44,7 +44,7 @@ json stages_of(const workflow::plan& plan) {
 /// The job that a request made before the server died on its answer.
 asio::awaitable<std::variant<accepted_job, problem>> made_before(const head& h, const request& r) {
   describe_job ask;
-  ask.job = r.only_once->job;
+  ask.job = r.only_once->made;
   auto job = co_await h.actors.ask(std::move(ask));
   if (!job)
     co_return problem_of(job.error());
@@ -55,7 +55,7 @@ asio::awaitable<std::variant<accepted_job, problem>> made_before(const head& h, 
     co_return problem_of(money.error());
   const auto& view = job->value;
   accepted_job out;
-  out.receipt = {r.only_once->job, view.value("price_micro_credits", micro_credits{0}), money->balance};
+  out.receipt = {r.only_once->made, view.value("price_micro_credits", micro_credits{0}), money->balance};
   out.workflow = view.value("workflow", std::string{});
   out.version = view.value("workflow_version", 1u);
   out.stages = json::array();
@@ -122,7 +122,7 @@ std::variant<workflow::plan_ptr, problem> plan_of(const head& h, const identity*
 
 asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const request& r, std::string name,
                                                             json inputs) {
-  if (r.only_once && !r.only_once->job.empty())
+  if (r.only_once && !r.only_once->made.empty())
     co_return co_await made_before(h, r);
   const auto& who = *r.who;
   auto planned = plan_of(h, &who, name, inputs);

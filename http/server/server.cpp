@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <future>
 #include <thread>
 
 namespace troupe::http {
@@ -27,8 +28,12 @@ std::string endpoint_text(const tcp::endpoint& at) {
 struct loop {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  std::promise<void> over; // run() has returned
   std::thread thread;
 };
+
+// What a handler waits for when its connection is gone: an actor answers within 20 s, a portrait is made within 15.
+constexpr auto handlers_end_within = std::chrono::seconds{30};
 
 class beast_server final : public server {
 public:
@@ -40,13 +45,20 @@ public:
 
   ~beast_server() override {
     drain(std::chrono::milliseconds{0});
-    for (auto& l : loops_) {
-      l->work.reset();
-      l->context.stop();
-    }
+    // Handlers that still wait for an actor or a thread pool hold their loop open, and are awaited: their answers come
+    // to the loop, which must be there.
+    auto until = std::chrono::steady_clock::now() + handlers_end_within;
     for (auto& l : loops_)
-      if (l->thread.joinable())
-        l->thread.join();
+      l->work.reset();
+    for (auto& l : loops_) {
+      if (!l->thread.joinable())
+        continue;
+      if (l->over.get_future().wait_until(until) != std::future_status::ready) {
+        log::error("http: a request did not end within {} s of the stop and is given up", handlers_end_within.count());
+        l->context.stop();
+      }
+      l->thread.join();
+    }
     acceptor_.reset();
     host_->forget();
     loops_.clear(); // destroys the coroutines that were left; they refer to host_
@@ -76,7 +88,10 @@ public:
   void run() {
     asio::co_spawn(loops_.front()->context, accept(), asio::detached);
     for (auto& l : loops_)
-      l->thread = std::thread([&context = l->context] { context.run(); });
+      l->thread = std::thread([&each = *l] {
+        each.context.run();
+        each.over.set_value();
+      });
   }
 
   std::string address() const override { return endpoint_text(local_); }

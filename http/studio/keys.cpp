@@ -2,6 +2,7 @@
 
 #include "common/random.hpp"
 #include "http/bridge/standing.hpp"
+#include "http/bridge/store_answer_book.hpp"
 #include "http/bridge/submission.hpp"
 
 #include <cmath>
@@ -52,9 +53,27 @@ asio::awaitable<reply> list(const head& h, const request& r) {
   co_return reply::of(std::move(answer));
 }
 
+/// A key that was made for the same request before a crash was never shown: another takes its place.
+asio::awaitable<std::optional<problem>> end_unseen(const head& h, const request& r) {
+  if (!r.only_once || r.only_once->made.empty())
+    co_return std::nullopt;
+  revoke_key revoke;
+  revoke.account = r.who->account;
+  revoke.key = r.only_once->made;
+  revoke.at = now_ms();
+  revoke.who = asker_of(r);
+  auto ended = co_await h.actors.ask(std::move(revoke));
+  if (!ended)
+    co_return problem_of(ended.error());
+  co_return std::nullopt;
+}
+
 asio::awaitable<reply> make(const head& h, const request& r, key_body body) {
   if (auto why = bound(r))
     co_return *why;
+  auto unseen = co_await end_unseen(h, r);
+  if (unseen)
+    co_return std::move(*unseen);
   static const std::map<std::string, std::string> prefixes{
       {"studio", "pk_"}, {"unified", "sp_live_"}, {"platform", "sk_live_"}, {"openai", "sk_live_"}};
   auto key = prefixes.at(body.family) + random_hex(24);
@@ -72,6 +91,8 @@ asio::awaitable<reply> make(const head& h, const request& r, key_body body) {
   create.terms.per_minute = body.rate_limit_per_minute.value_or(0);
   create.terms.spend_limit = micro_of(body.spend_limit.value_or(0));
   create.who = asker_of(r);
+  if (auto row = once_row(r, create.key, create.at))
+    create.rows.push_back(std::move(*row));
   auto made = co_await h.actors.ask(std::move(create));
   if (!made)
     co_return problem_of(made.error());

@@ -39,7 +39,8 @@ json model_rows() {
 
 json operation_rows() {
   const auto& list = catalog::prices();
-  json flat = json::object(), timed = json::object(), images = json::object(), tokens = json::object();
+  json flat = json::object(), timed = json::object(), images = json::object(), tokens = json::object(),
+       megapixels = json::object();
   for (const auto& [name, price] : list.flat)
     flat[name] = in_credits(price);
   for (const auto& [name, price] : list.timed)
@@ -52,13 +53,25 @@ json operation_rows() {
   for (const auto& [model, price] : list.tokens)
     tokens[model] = {{"input_per_million", in_credits(price.input_per_million)},
                      {"output_per_million", in_credits(price.output_per_million)}};
+  for (const auto& [model, price] : list.image_megapixel)
+    megapixels[model] = in_credits(price);
   json out = {{"flat", flat},
               {"timed", timed},
               {"image", images},
               {"merge", {{"per_clip", in_credits(list.merge_clip)}, {"least", in_credits(list.merge_least)}}}};
   if (!tokens.empty())
     out["tokens"] = std::move(tokens);
+  if (!megapixels.empty())
+    out["image_megapixel"] = std::move(megapixels);
   return out;
+}
+
+/// What an image of a model costs, or an operation with one price; nothing for what is neither.
+std::optional<micro_credits> price_of_one(const std::string& name) {
+  const auto& images = catalog::prices().image;
+  if (auto found = images.find(name); found != images.end())
+    return found->second;
+  return catalog::flat_price(name);
 }
 
 } // namespace
@@ -75,6 +88,11 @@ asio::awaitable<reply> pricing(const head& h) {
 
 asio::awaitable<reply> generation_cost(cost_query query) {
   auto model = catalog::find_video_model(query.model);
+  if (auto price = model == nullptr ? price_of_one(query.model) : std::nullopt) {
+    auto cost = whole_credits(*price);
+    json answer = {{"model", query.model}, {"frames", nullptr}, {"steps", nullptr}, {"cost", cost}, {"credits", cost}};
+    co_return reply::of(std::move(answer));
+  }
   if (model == nullptr)
     co_return invalid("model '" + query.model.substr(0, 100) + "' is not known; GET /api/models lists the models",
                       "model");

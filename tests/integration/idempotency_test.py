@@ -88,6 +88,33 @@ class Idempotency(unittest.TestCase):
             if file.is_file():
                 self.assertNotIn(secret, file.read_bytes(), file)
 
+    def test_a_crash_between_the_work_and_the_answer_leaves_one_api_key(self):
+        chance = random.Random(SEED)
+        for n in range(CRASHES // 2):
+            told = []
+
+            def make():
+                try:
+                    told.append(self.ask(f"key-{n}", {"name": f"made {n}"}, "/api/keys"))
+                except Exception:  # the head is gone
+                    pass
+
+            asking = threading.Thread(target=make)
+            asking.start()
+            time.sleep(chance.uniform(0, 0.01))
+            self.head.kill9()
+            asking.join()
+            self.head.start()
+            answer = self.ask(f"key-{n}", {"name": f"made {n}"}, "/api/keys")
+            self.assertEqual(answer.status, 201, answer)
+            if told and told[0].status == 201:
+                self.assertEqual(answer.json, told[0].json)
+            alive = [key for key in self.user.get("/api/keys")["keys"] if key["name"] == f"made {n}" and not key["revoked"]]
+            self.assertEqual([key["id"] for key in alive], [answer.json["id"]])
+            opened = self.head.anyone()
+            opened.headers = {"Authorization": "Bearer " + answer.json["key"]}
+            self.assertEqual(opened.send("GET", "/api/credits").status, 200)
+
     def test_a_crash_between_the_work_and_the_answer_makes_one_job(self):
         print(f"\n{CRASHES} crashes, TROUPE_SEED={SEED}", flush=True)
         chance = random.Random(SEED)

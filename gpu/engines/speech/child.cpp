@@ -1,5 +1,6 @@
 #include "gpu/engines/speech/child.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace troupe::engines {
 
@@ -41,6 +43,22 @@ result<void> listen(int in, const std::function<void(std::string_view)>& receive
       return fail("too_large", "it made more than it may");
     received(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
   }
+}
+
+/// What a child needs of our environment, and nothing else: no secret, whoever set it.
+std::vector<char*> environment_of_child() {
+  constexpr std::array<std::string_view, 7> passed{
+      "HOME=", "LANG=", "LC_ALL=", "LD_LIBRARY_PATH=", "TMPDIR=", "TROUPE_PREFIX=", "XDG_CACHE_HOME="};
+  std::vector<char*> out;
+  for (char** at = environ; at != nullptr && *at != nullptr; ++at) {
+    std::string_view one{*at};
+    auto name = one.substr(0, one.find('='));
+    bool sanitizer = name.ends_with("SAN_OPTIONS");
+    if (sanitizer || std::any_of(passed.begin(), passed.end(), [&](auto word) { return one.starts_with(word); }))
+      out.push_back(*at);
+  }
+  out.push_back(nullptr);
+  return out;
 }
 
 /// A file in memory that holds `text`, read from its beginning: writing never waits for a child that does not read.
@@ -80,8 +98,9 @@ result<void> run_child(const char* name, const std::string& request,
   posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1); // the node's sockets and locks are not its own
   std::string word(name);
   std::array<char*, 2> argv{word.data(), nullptr};
+  auto environment = environment_of_child();
   pid_t child = -1;
-  const bool started = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environ) == 0;
+  const bool started = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, argv.data(), environment.data()) == 0;
   posix_spawn_file_actions_destroy(&actions);
   close(in);
   close(out[1]);

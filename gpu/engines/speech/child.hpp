@@ -20,9 +20,9 @@ struct child_limits {
 };
 
 /// Starts this program again as `name` (its argv[0], by which main() knows what it is for), with `request` as its
-/// standard input (a file in memory), and gives `received` what it says on its standard output, as it comes. `stop` is
-/// asked every 50 ms. Errors: `cancelled`, `timeout`, `crashed` (killed by a signal), `child` (it failed, or could not
-/// be started), `too_large`.
+/// standard input (a file in memory) and little of our environment, and gives `received` what it says on its standard
+/// output, as it comes. `stop` is asked every 50 ms. Errors: `cancelled`, `timeout`, `crashed` (killed by a signal),
+/// `child` (it failed, or could not be started), `too_large`.
 result<void> run_child(const char* name, const std::string& request,
                        const std::function<void(std::string_view bytes)>& received, const std::function<bool()>& stop,
                        child_limits bounds = {});

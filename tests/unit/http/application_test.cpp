@@ -126,7 +126,7 @@ protected:
     work.family = family::openai;
     work.needs = access::account;
     all.push_back(declare(std::move(work), [this](const request& r, nothing, nothing) -> asio::awaitable<reply> {
-      json out{{"work", ++worked}, {"job", r.only_once ? r.only_once->job : "no key"}};
+      json out{{"work", ++worked}, {"job", r.only_once ? r.only_once->made : "no key"}};
       co_return reply::of(std::move(out), r.query_value("status") ? std::stoi(*r.query_value("status")) : 200);
     }));
     auto made = application::make(with_pages(std::move(all), pages), people, options);
@@ -281,7 +281,7 @@ TEST_F(an_application, works_once_for_an_idempotency_key) {
   post_work("/v1/work?status=500", {"idempotency-key: failing"});
   EXPECT_EQ(worked, 4) << "an error is no answer to keep";
   answers.kept["a1/crashed"] = answers.kept["a1/k"];
-  answers.kept["a1/crashed"].job = "j7";
+  answers.kept["a1/crashed"].made = "j7";
   answers.kept["a1/crashed"].answered.reset();
   EXPECT_EQ(post_work("/v1/work", {"idempotency-key: crashed"})["job"], "j7") << "made, but not answered";
 }

@@ -1,6 +1,7 @@
 #include "http/server/server.hpp"
 
 #include "common/random.hpp"
+#include "http/bridge/offload.hpp"
 #include "tests/support/http_client.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -22,7 +23,8 @@ constexpr const char* uuid = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
 /// Echoes what it was asked, and a few things by path.
 struct echo {
-  std::atomic<int> streams_ended{0};
+  std::atomic<int> streams_ended{0}, in_pool{0}, out_of_pool{0};
+  asio::thread_pool pool{1};
   std::filesystem::path file;
   std::shared_ptr<wakeup> bell;
 
@@ -32,6 +34,15 @@ struct echo {
     if (r.raw_path == "/slow") {
       asio::steady_timer t{co_await asio::this_coro::executor, 300ms};
       co_await t.async_wait(asio::use_awaitable);
+    }
+    if (r.raw_path == "/pool") {
+      std::function<int()> work = [this] {
+        ++in_pool;
+        std::this_thread::sleep_for(1500ms);
+        return 1;
+      };
+      co_await offload<int>(pool, std::move(work));
+      ++out_of_pool;
     }
     if (r.raw_path == "/file")
       co_return reply::file({file, "video/mp4", "abc", r.query_value("name").value_or("")});
@@ -105,6 +116,15 @@ TEST_F(a_server, answers_and_keeps_the_connection) {
   }
   EXPECT_EQ(running->statistics().connections_accepted, 1u);
   EXPECT_EQ(running->statistics().requests, 3u);
+}
+
+TEST_F(a_server, that_stops_awaits_what_a_thread_pool_does_for_a_request) {
+  http_client c{start()};
+  c.request("GET", "/pool");
+  ASSERT_TRUE(soon([&] { return echo_.in_pool == 1; }));
+  running.reset();
+  EXPECT_EQ(echo_.out_of_pool, 1);
+  echo_.pool.join();
 }
 
 TEST_F(a_server, answers_pipelined_requests_in_their_order) {
