@@ -14,6 +14,7 @@
 #include "http/bridge/limit_keeper.hpp"
 #include "http/bridge/store_answer_book.hpp"
 #include "http/bridge/store_authenticator.hpp"
+#include "http/pages/mailed_links.hpp"
 #include "http/pages/pages.hpp"
 #include "http/server/server.hpp"
 #include "http/studio/billing.hpp"
@@ -161,6 +162,7 @@ result<void> front::open(const configuration& config) {
   add(http::workflows::endpoints(head, guard));
   add(http::admin::endpoints(head));
   add(http::admin::audit_endpoints(head));
+  add(http::mailed_link_endpoints());
   http::pages_options pages;
   pages.about.version = TROUPE_VERSION;
   pages.docs_folder = docs_folder();
