@@ -38,6 +38,7 @@ public:
   caf::actor_system& system() { return *system_; }
   address_book_ptr others() { return others_; }
   storage::database& database() { return *database_; }
+  const storage::database& database() const { return *database_; }
   storage::blob_store& blobs() { return *blobs_; }
   actor_board& board() { return board_; }
   capabilities& offered() { return offered_; }

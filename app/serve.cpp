@@ -290,7 +290,7 @@ int serve(const serve_options& options) {
     log::critical("{}", core.error().message);
     return core.error().code == "locked" ? exit_temporary : exit_failure;
   }
-  auto keys = http::secrets::load_or_make((*core)->data());
+  auto keys = http::secrets::load_or_make((*core)->data(), has_accounts(**core));
   if (!keys) {
     log::critical("{}", keys.error().message);
     return exit_configuration;
