@@ -130,7 +130,7 @@ class Accounts(unittest.TestCase):
             self.assertEqual(bound.send("POST", "/api/keys", {"name": "free"}).status, 403, terms)
             self.assertEqual(bound.send("PATCH", f"/api/keys/{made['id']}", {"spend_limit": 0}).status, 403, terms)
 
-    def test_a_bound_key_takes_neither_the_address_nor_money(self):
+    def test_a_bound_key_takes_neither_the_address_nor_a_role_nor_money(self):
         owner = self.signed_up("bounded")
         for terms in ({"scopes": ["read", "account"]}, {"expires_in_s": 1000}, {"spend_limit": 5}):
             bound, _ = self.with_key(owner, **terms)
@@ -142,6 +142,9 @@ class Accounts(unittest.TestCase):
             for path, body in buys:
                 status = key.send("POST", path, body).status
                 self.assertEqual(status != 403, good, f"{terms} {path}: {status}")
+        helper, _ = self.with_key(self.boss, scopes=["admin"])
+        self.assertEqual(helper.send("PUT", "/api/admin/accounts/bounded", {"role": "admin"}).status, 403)
+        self.assertEqual(helper.send("PUT", "/api/admin/accounts/bounded", {"tier": "pro"}).status, 200)
 
     def test_a_bound_key_does_not_get_the_kept_answer_of_a_free_credential(self):
         owner = self.signed_up("kept-answer")
@@ -567,6 +570,8 @@ class Accounts(unittest.TestCase):
             self.assertIn(kind, kinds)
         self.assertEqual([row["details"] for row in rows if row["kind"] == "refund"],
                          [{"credits": 2, "reason": "it was dark", "reference": "complaint-1"}])
+        self.boss.ask("PUT", "/api/admin/accounts/audited", {"tier": "pro", "disabled": False, "reason": "as it is already"})
+        self.assertEqual(len(self.events(account="audited", kind="account_changed")), 1, "what changes nothing is no change")
         for row in rows:
             self.assertEqual(row["address"], "127.0.0.1", row)
             self.assertRegex(row["request_id"], r"^[0-9a-f-]{36}$")
