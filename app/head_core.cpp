@@ -27,14 +27,15 @@ std::string endpoint_in(const std::filesystem::path& data) {
   return path.size() <= socket_path_max ? "ipc://" + path : "ipc://@troupe-" + sha256_hex(path).substr(0, 32);
 }
 
-directory_actor::factory factory_of(storage::database& database, actor_board& board, address_book_ptr others,
-                                    job_options jobs) {
-  return [&database, &board, others, jobs](caf::event_based_actor& parent, actor_kind kind, std::string id,
-                                           past_of_actor past) {
+directory_actor::factory factory_of(storage::database& database, actor_board& board, admin_roll& admins,
+                                    address_book_ptr others, job_options jobs) {
+  return [&database, &board, &admins, others, jobs](caf::event_based_actor& parent, actor_kind kind, std::string id,
+                                                    past_of_actor past) {
     auto& journal = database.journal();
     switch (kind) {
       case actor_kind::account:
-        return parent.spawn<account_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events));
+        return parent.spawn<account_actor>(std::ref(board), std::ref(journal), std::ref(admins), std::move(id),
+                                           std::move(past.events));
       case actor_kind::ledger:
         return parent.spawn<ledger_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events),
                                           past.last_feed_id);
@@ -67,6 +68,10 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
   out->database_ = std::move(*database);
   if (on_feed)
     out->database_->journal().on_feed([on_feed](const account_id& account, std::uint64_t) { on_feed(account); });
+  out->database_->scan(storage::table::admins, "", "", false, [&out](std::string_view account, std::string_view) {
+    out->admins_.enter(std::string{account});
+    return true;
+  });
   auto blobs = storage::blob_store::open(out->data_ / "blobs");
   if (!blobs)
     return blobs.error();
@@ -143,8 +148,8 @@ void head_core::spawn_actors(const configuration& config) {
   cluster.lease_ms = static_cast<std::uint32_t>(config.node.lease_ms);
   others_->scheduler = system_->spawn<scheduler_actor>(std::ref(board_), others_, limits,
                                                        static_cast<std::uint32_t>(database_->epoch()));
-  others_->directory = system_->spawn<directory_actor>(std::ref(board_), std::ref(*database_),
-                                                       factory_of(*database_, board_, others_, jobs), directory);
+  others_->directory = system_->spawn<directory_actor>(
+      std::ref(board_), std::ref(*database_), factory_of(*database_, board_, admins_, others_, jobs), directory);
   if (link_) {
     others_->cluster = system_->spawn<cluster_actor>(std::ref(board_), others_, std::ref(*link_), std::ref(nodes_),
                                                      std::ref(offered_), std::ref(database_->journal()), cluster);

@@ -2,6 +2,7 @@
 
 // Store and actors of the head, wired: what `troupe serve` puts HTTP in front of, and `troupe admin` uses offline.
 
+#include "actors/account/admin_roll.hpp"
 #include "actors/address_book.hpp"
 #include "actors/base/board.hpp"
 #include "actors/cluster/capabilities.hpp"
@@ -38,9 +39,11 @@ public:
   caf::actor_system& system() { return *system_; }
   address_book_ptr others() { return others_; }
   storage::database& database() { return *database_; }
+  const storage::database& database() const { return *database_; }
   storage::blob_store& blobs() { return *blobs_; }
   actor_board& board() { return board_; }
   capabilities& offered() { return offered_; }
+  const admin_roll& admins() const { return admins_; }
   node_registry& nodes() { return nodes_; }
   link::head_link* node_link() { return link_.get(); }
   const link::key_pair& keys() const { return keys_; }
@@ -61,6 +64,7 @@ private:
   std::unique_ptr<storage::blob_store> blobs_;
   actor_board board_;
   capabilities offered_;
+  admin_roll admins_;
   node_registry nodes_;
   caf::actor_system_config caf_config_;
   std::unique_ptr<caf::actor_system> system_;

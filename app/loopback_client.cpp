@@ -1,5 +1,7 @@
 #include "app/loopback_client.hpp"
 
+#include "common/text.hpp"
+
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -79,8 +81,7 @@ result<std::pair<int, std::string>> loopback_client::ask(const std::string& meth
       return broken();
   auto head = buffer_.substr(0, end);
   last_head_ = head;
-  std::transform(head.begin(), head.end(), head.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  head = lower(head);
   std::size_t length = 0;
   if (auto at = head.find("content-length: "); at != std::string::npos)
     length = std::strtoul(head.c_str() + at + 16, nullptr, 10);

@@ -34,4 +34,14 @@ result<void> make_admin(head_core& core, const std::string& username, const std:
   return out;
 }
 
+bool has_accounts(const head_core& core) {
+  bool found = false;
+  for (auto in : {storage::table::usernames, storage::table::api_keys})
+    core.database().scan(in, "", "", false, [&found](std::string_view, std::string_view) {
+      found = true;
+      return false;
+    });
+  return found;
+}
+
 } // namespace troupe::app

@@ -10,4 +10,7 @@ namespace troupe::app {
 /// `unavailable`.
 result<void> make_admin(head_core& core, const std::string& username, const std::string& password);
 
+/// Whether somebody has an account, so that the installation's secret key cannot be another from now on.
+bool has_accounts(const head_core& core);
+
 } // namespace troupe::app

@@ -14,6 +14,8 @@
 #include "http/bridge/limit_keeper.hpp"
 #include "http/bridge/store_answer_book.hpp"
 #include "http/bridge/store_authenticator.hpp"
+#include "http/bridge/views.hpp"
+#include "http/pages/mailed_links.hpp"
 #include "http/pages/pages.hpp"
 #include "http/server/server.hpp"
 #include "http/studio/billing.hpp"
@@ -27,6 +29,7 @@
 #include "http/studio/sessions.hpp"
 #include "http/studio/video.hpp"
 #include "http/unified/quotes.hpp"
+#include "http/url.hpp"
 #include "http/workflows/jobs.hpp"
 
 #include <algorithm>
@@ -90,6 +93,7 @@ struct front {
                                                          workflow_folder(config),
                                                          core.offered(),
                                                          core.board(),
+                                                         core.admins(),
                                                          feeds,
                                                          hashing,
                                                          keys,
@@ -161,6 +165,7 @@ result<void> front::open(const configuration& config) {
   add(http::workflows::endpoints(head, guard));
   add(http::admin::endpoints(head));
   add(http::admin::audit_endpoints(head));
+  add(http::mailed_link_endpoints());
   http::pages_options pages;
   pages.about.version = TROUPE_VERSION;
   pages.docs_folder = docs_folder();
@@ -170,6 +175,9 @@ result<void> front::open(const configuration& config) {
                          }});
   http::application_options options;
   options.answers = &answers;
+  if (auto origin = http::origin_of(config.http.public_url); !origin.empty())
+    options.own_origins.push_back(origin);
+  options.secure_cookies = config.http.public_url.starts_with("https://");
   options.limits.spend_per_user_minute = config.limits.spend_per_user_minute;
   options.limits.payments_per_user_minute = config.limits.payments_per_user_minute;
   options.limits.login_per_address_5min = config.limits.login_per_address_5min;
@@ -253,6 +261,15 @@ sigset_t block_signals() {
   return set;
 }
 
+/// TROUPE_ADMIN_PASSWORD opens nothing once somebody is called 'admin', who need not be one.
+void warn_of_false_admin(const head_core& core) {
+  auto account = http::find_account(core.database(), "admin");
+  auto row = account ? http::read_row(core.database(), storage::table::accounts, *account) : std::nullopt;
+  if (row && row->value("role", std::string{}) != "admin")
+    log::error("the user 'admin' is NOT an admin, and TROUPE_ADMIN_PASSWORD is not its password: make an admin of "
+               "another name with `troupe admin create`, and look at who 'admin' is");
+}
+
 void make_first_admin(head_core& core) {
   auto password = std::getenv("TROUPE_ADMIN_PASSWORD");
   if (password == nullptr)
@@ -260,7 +277,9 @@ void make_first_admin(head_core& core) {
   auto made = make_admin(core, "admin", password);
   if (made)
     log::info("the first admin is called 'admin'; its password is that of TROUPE_ADMIN_PASSWORD");
-  else if (made.error().code != "exists")
+  else if (made.error().code == "exists")
+    warn_of_false_admin(core);
+  else
     log::error("the first admin could not be made: {}", made.error().message);
   unsetenv("TROUPE_ADMIN_PASSWORD"); // children have no use for it
 }
@@ -288,7 +307,7 @@ int serve(const serve_options& options) {
     log::critical("{}", core.error().message);
     return core.error().code == "locked" ? exit_temporary : exit_failure;
   }
-  auto keys = http::secrets::load_or_make((*core)->data());
+  auto keys = http::secrets::load_or_make((*core)->data(), has_accounts(**core));
   if (!keys) {
     log::critical("{}", keys.error().message);
     return exit_configuration;

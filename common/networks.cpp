@@ -75,4 +75,14 @@ ip::address client_behind(const networks& trusted, const ip::address& peer, std:
   return client;
 }
 
+std::string address_group(std::string_view address) {
+  boost::system::error_code error;
+  auto parsed = ip::make_address(std::string{address}, error);
+  if (error || !parsed.is_v6() || parsed.to_v6().is_v4_mapped())
+    return std::string{address};
+  auto bytes = parsed.to_v6().to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
+  return ip::address_v6(bytes).to_string() + "/64";
+}
+
 } // namespace troupe

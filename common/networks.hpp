@@ -34,4 +34,7 @@ private:
 boost::asio::ip::address client_behind(const networks& trusted, const boost::asio::ip::address& peer,
                                        std::string_view forwarded_for);
 
+/// What limits per address count: the address, or the /64 of an IPv6 one, as who has one address of it has them all.
+std::string address_group(std::string_view address);
+
 } // namespace troupe

@@ -8,8 +8,13 @@
 
 namespace troupe {
 
+namespace {
+
+constexpr std::string_view alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+} // namespace
+
 std::string make_ulid() {
-  static constexpr char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
   std::array<std::uint8_t, 10> noise{};
   randombytes_buf(noise.data(), noise.size());
   std::string out(26, '0');
@@ -25,6 +30,10 @@ std::string make_ulid() {
       out[at++] = alphabet[(bits >> (have - 5)) & 31];
   }
   return out;
+}
+
+bool is_ulid(std::string_view text) {
+  return text.size() == 26 && text.find_first_not_of(alphabet) == std::string_view::npos;
 }
 
 std::string random_hex(std::size_t bytes) {

@@ -3,12 +3,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace troupe {
 
 /// A ULID (github.com/ulid/spec) in lower case: 48 bits of milliseconds, 80 random bits, 26 characters of Crockford's
 /// base 32. Sorts by time; safe in file names and URLs.
 std::string make_ulid();
+
+/// True for what make_ulid() could have made.
+bool is_ulid(std::string_view text);
 
 /// A random UUID (RFC 4122 version 4), as of x-request-id.
 std::string make_uuid();

@@ -48,7 +48,7 @@ reply options_reply(const std::string& allow) {
 }
 
 problem problem_of_identity(const failure& why) {
-  if (why.code == "forbidden" || why.code == "api_disabled")
+  if (why.code == "forbidden")
     return {403, why.code, why.message, json::object(), {}};
   if (why.code == "unavailable")
     return unavailable("The service is not available right now, try again");
@@ -87,7 +87,7 @@ asio::awaitable<reply> application::answer(request r) {
     log::error("http: {} of request {} ended with an exception: {}", operation, r.request_id, e.what());
     out = reply{problem{500, "internal", "Internal server error", json::object(), {}}};
   }
-  if (r.secure)
+  if (r.secure || options_.secure_cookies)
     for (auto& [name, value] : out.headers)
       if (name == "set-cookie")
         value += "; Secure";
@@ -167,7 +167,7 @@ asio::awaitable<reply> application::serve_once(request& r, const endpoint& e, st
   r.only_once = once{row, fingerprint, first ? first->made : std::string{}};
   auto out = co_await serve_within_limits(r, e);
   bool plain = std::holds_alternative<json>(out.body) || std::holds_alternative<std::monostate>(out.body);
-  if (out.status >= 200 && out.status < 300 && plain) {
+  if (out.status >= 200 && out.status < 300 && plain && out.final) {
     auto kept = co_await options_.answers->keep(account, key, fingerprint, out, now_ms());
     if (!kept)
       log::warn("http: the answer to request {} of account {} is not kept for its Idempotency-Key; a repeat is worked "

@@ -21,6 +21,8 @@ struct application_options {
   bool cross_origin = true;
   /// Origins that are the server's own besides the Host of the request, e.g. "https://studio.example.org".
   std::vector<std::string> own_origins;
+  /// Cookies are for TLS only, whatever a request says: browsers reach the server by https.
+  bool secure_cookies = false;
   /// Where first answers are kept for Idempotency-Key; must outlive the application. Null: such a header is refused.
   answer_book* answers = nullptr;
 };

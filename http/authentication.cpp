@@ -1,5 +1,7 @@
 #include "http/authentication.hpp"
 
+#include "common/text.hpp"
+
 #include <algorithm>
 
 namespace troupe::http {
@@ -7,11 +9,6 @@ namespace troupe::http {
 namespace {
 
 constexpr std::size_t token_bytes_max = 256;
-
-bool same_text(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
 
 bool is_token(std::string_view text) {
   return !text.empty() && text.size() <= token_bytes_max && std::all_of(text.begin(), text.end(), [](char c) {

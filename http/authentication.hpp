@@ -11,6 +11,8 @@
 namespace troupe::http {
 
 inline constexpr std::string_view session_cookie = "troupe_session";
+/// The Set-Cookie that takes it away.
+inline constexpr const char* no_session_cookie = "troupe_session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0";
 
 /// What a request presents. A header wins over a cookie, which then counts for nothing.
 struct credentials {
@@ -34,8 +36,8 @@ bool origin_allowed(const request& r, const std::vector<std::string>& own_origin
 class authenticator {
 public:
   virtual ~authenticator() = default;
-  /// nullopt: nobody it knows (401). Errors: `forbidden` or `api_disabled` (403: known, but disabled), `unavailable`
-  /// (503), anything else 500.
+  /// nullopt: nobody it knows (401). Errors: `forbidden` (403: known, but not let in), `unavailable` (503), anything
+  /// else 500.
   virtual asio::awaitable<result<std::optional<identity>>> authenticate(const request& r) = 0;
 };
 

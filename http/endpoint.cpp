@@ -1,5 +1,7 @@
 #include "http/endpoint.hpp"
 
+#include "common/text.hpp"
+
 #include <algorithm>
 
 namespace troupe::http {
@@ -18,13 +20,6 @@ std::string_view scope_of(const declaration& about) {
 }
 
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out{text};
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 // No content type is taken for JSON, as the parser then decides; any other is not looked at.
 bool says_json(std::string_view content_type) {

@@ -78,8 +78,6 @@ const form_words form_table[] = {
      "must not be blank", "pattern", "\\S"},
     {form::identifier, [](std::string_view t) { return all(t, "_-"); }, "may only have letters, digits, '_' and '-'",
      "pattern", "^[A-Za-z0-9_-]+$"},
-    {form::username, [](std::string_view t) { return all(t, "_.-"); },
-     "may only have letters, digits, '.', '_' and '-'", "pattern", "^[A-Za-z0-9_.-]+$"},
     {form::email, is_email, "must be an e-mail address", "format", "email"},
     {form::url, is_url, "must be an http or https URL", "format", "uri"},
     {form::uuid, is_uuid, "must be a UUID", "format", "uuid"},

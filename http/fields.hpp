@@ -26,7 +26,7 @@
 namespace troupe::http {
 
 /// What a text must look like.
-enum class form { any, not_blank, identifier, username, email, url, uuid, file_name };
+enum class form { any, not_blank, identifier, email, url, uuid, file_name };
 
 /// What a field's value must satisfy. Only what fits its type counts.
 struct rules {

@@ -28,7 +28,8 @@ public:
   virtual ~answer_book() = default;
   /// The row under which an account's key is kept.
   virtual std::string row_of(const std::string& account, std::string_view key) const = 0;
-  /// Says that a request is the same as another: a keyed hash of method, target and body (which may hold a password).
+  /// Says that a request is the same as another: a keyed hash of method, target and body (which may hold a
+  /// password), and of the key that asks where it is bound.
   virtual std::string fingerprint_of(const request& r) const = 0;
   /// Nothing when there is none, or it is older than `answers_kept_ms`. `key` opens the sealed answer.
   virtual std::optional<first_request> find(const std::string& account, std::string_view key, timestamp now) = 0;

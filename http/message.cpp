@@ -1,17 +1,10 @@
 #include "http/message.hpp"
 
+#include "common/text.hpp"
+
 #include <algorithm>
 
 namespace troupe::http {
-
-namespace {
-
-bool same_name(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-} // namespace
 
 bool identity::may(std::string_view scope) const {
   return scopes.empty() || std::find(scopes.begin(), scopes.end(), scope) != scopes.end();
@@ -39,7 +32,7 @@ verb verb_from(std::string_view name) {
 }
 
 std::string_view request::header(std::string_view name) const {
-  auto found = std::find_if(headers.begin(), headers.end(), [&](const auto& h) { return same_name(h.first, name); });
+  auto found = std::find_if(headers.begin(), headers.end(), [&](const auto& h) { return same_text(h.first, name); });
   return found == headers.end() ? std::string_view{} : std::string_view{found->second};
 }
 

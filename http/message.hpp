@@ -35,11 +35,10 @@ verb verb_from(std::string_view name);
 struct identity {
   std::string account; ///< account id
   std::string username;
-  bool admin = false;  ///< role `admin`
-  std::string tier;    ///< e.g. "creator"
-  std::string key;     ///< id of the API key; empty with a session
-  std::string session; ///< id of the session; empty with a key
-  bool via_cookie = false;
+  bool admin = false;                     ///< role `admin`
+  std::string tier;                       ///< e.g. "creator"
+  std::string key;                        ///< id of the API key; empty with a session
+  std::string session;                    ///< id of the session; empty with a key
   std::optional<std::int64_t> per_minute; ///< the key's own rate limit; 0 = none
   std::int64_t spend_limit = 0;           ///< what the key may spend in all, in micro-credits; 0 = no limit
   std::vector<std::string> scopes = {};   ///< what the key may do; empty: all that its account may
@@ -136,6 +135,7 @@ struct reply {
   int status = 200;
   header_list headers; ///< content-length, date, x-request-id and the like are the server's
   std::variant<std::monostate, json, bytes_body, file_body, event_stream, problem> body;
+  bool final = true; ///< false: the same request goes on with the work, so no Idempotency-Key keeps this answer
 
   reply() = default;
   reply(problem why) : status(why.status), body(std::move(why)) {} // NOLINT(google-explicit-constructor)

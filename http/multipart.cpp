@@ -1,5 +1,7 @@
 #include "http/multipart.hpp"
 
+#include "common/text.hpp"
+
 #include <algorithm>
 
 namespace troupe::http {
@@ -7,13 +9,6 @@ namespace troupe::http {
 namespace {
 
 constexpr std::size_t boundary_max = 70, headers_max = 4'096;
-
-std::string lower(std::string_view text) {
-  std::string out{text};
-  for (auto& c : out)
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
 
 /// The value of `name` in "kind; a=b; name=\"value\"".
 std::string parameter(std::string_view header, std::string_view name) {

@@ -1,24 +1,14 @@
 #include "http/rate_limit.hpp"
 
-#include <algorithm>
+#include "common/networks.hpp"
 
-#include <boost/asio/ip/address.hpp>
+#include <algorithm>
 
 namespace troupe::http {
 
 namespace {
 
 constexpr std::int64_t minute_ms = 60'000;
-// Whoever has one address of an IPv6 /64 has them all.
-std::string network_of(std::string_view address) {
-  boost::system::error_code ec;
-  auto parsed = asio::ip::make_address(std::string{address}, ec);
-  if (ec || !parsed.is_v6() || parsed.to_v6().is_v4_mapped())
-    return std::string{address};
-  auto bytes = parsed.to_v6().to_bytes();
-  return {reinterpret_cast<const char*>(bytes.data()), 8};
-}
-
 constexpr std::string_view kept_kinds = "splu"; // spend, payment, login, signup
 
 } // namespace
@@ -27,9 +17,10 @@ rate_verdict rate_limiter::count(rate_class c, std::string_view subject, timesta
   switch (c) {
     case rate_class::spend: return count('s', subject, limits_.spend_per_user_minute, minute_ms, now);
     case rate_class::payment: return count('p', subject, limits_.payments_per_user_minute, minute_ms, now);
-    case rate_class::login: return count('l', network_of(subject), limits_.login_per_address_5min, 5 * minute_ms, now);
+    case rate_class::login:
+      return count('l', address_group(subject), limits_.login_per_address_5min, 5 * minute_ms, now);
     case rate_class::signup:
-      return count('u', network_of(subject), limits_.signup_per_address_hour, 60 * minute_ms, now);
+      return count('u', address_group(subject), limits_.signup_per_address_hour, 60 * minute_ms, now);
     case rate_class::none:
     case rate_class::read: break;
   }
@@ -41,7 +32,7 @@ rate_verdict rate_limiter::count_key(std::string_view key, std::optional<std::in
 }
 
 rate_verdict rate_limiter::count_address(std::string_view address, timestamp now) {
-  return count('a', network_of(address), limits_.per_address_10min, 10 * minute_ms, now);
+  return count('a', address_group(address), limits_.per_address_10min, 10 * minute_ms, now);
 }
 
 rate_verdict rate_limiter::give_back(rate_class c, std::string_view subject, timestamp now) {

@@ -127,4 +127,11 @@ bool is_uuid(std::string_view text) {
   return true;
 }
 
+std::string origin_of(std::string_view url) {
+  auto scheme = url.find("://");
+  if (scheme == std::string_view::npos)
+    return {};
+  return std::string{url.substr(0, url.find('/', scheme + 3))};
+}
+
 } // namespace troupe::http

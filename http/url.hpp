@@ -21,6 +21,9 @@ std::string percent_encode(std::string_view text);
 /// The parameters of a query (the part behind '?'). Errors: `bad_query` (encoding, more than 100 parameters).
 result<std::multimap<std::string, std::string>> parse_query(std::string_view text);
 
+/// "https://studio.example.org:8443" of a URL: what a browser sends as Origin. Empty for what is no URL.
+std::string origin_of(std::string_view url);
+
 /// True for well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);
 

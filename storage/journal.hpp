@@ -44,6 +44,7 @@ enum class table : std::uint8_t {
   avatars = 41,          // account → the picture, a JPEG as it is
   audit = 42,            // time, random → a security or admin event; only ever added to
   account_audit = 43,    // account / key in `audit` → empty
+  admins = 46,           // account → empty: the admins that can act
 };
 
 /// A row that becomes durable in the same instant as the batch it is in.

@@ -6,8 +6,8 @@ using storage::row;
 using storage::table;
 
 account_actor::account_actor(caf::actor_config& config, actor_board& board, storage::journal& journal,
-                             std::string account, storage::replayed past)
-  : persistent(config, board, journal, actor_kind::account, std::move(account), std::move(past)) {
+                             admin_roll& admins, std::string account, storage::replayed past)
+  : persistent(config, board, journal, actor_kind::account, std::move(account), std::move(past)), admins_(admins) {
   snapshot_every_ = 128;
 }
 
@@ -29,10 +29,9 @@ caf::result<account_view> account_actor::create(create_account& r) {
   if (!core_.id.empty())
     return refuse(refusal::exists, "the account is there already");
   change_set out;
-  out.events.push_back(account::created{r.account, r.username, r.email, r.password_hash, r.role, r.tier, r.at});
+  out.events.push_back(account::created{r.account, r.username, r.password_hash, r.role, r.tier, r.at});
   out.rows.push_back({table::usernames, r.username, pack(r.account), true});
-  if (!r.email.empty())
-    out.rows.push_back({table::emails, r.email, pack(r.account), true});
+  keep_roll(out, r.role == "admin");
   add_audit(out.rows, "signup", r.account, r.who, r.at, {{"role", r.role}, {"tier", r.tier}});
   return record(std::move(out), account_view{});
 }
@@ -89,6 +88,8 @@ caf::result<account_view> account_actor::end_some(end_sessions& r) {
     return refuse(refusal::not_found, "no such session");
   change_set out;
   close_sessions(out, ended, r.at);
+  if (r.id.empty()) // who ends all others fears a stranger, who may have asked for another address
+    end_tokens(out, core_.tokens_to_end("email", r.at), r.at);
   if (!ended.empty())
     add_audit(out.rows, "sessions_ended", id(), r.who, r.at, {{"count", ended.size()}});
   return record(std::move(out), account_view{});
@@ -107,8 +108,8 @@ caf::result<key_view> account_actor::add_key(create_key& r) {
   if (!core_.exists())
     return refuse(refusal::not_found, "no such account");
   if (core_.active_keys() >= core_.bounds.active_keys_max)
-    return refuse(refusal::queue_full, "at most " + std::to_string(core_.bounds.active_keys_max) +
-                                           " API keys can be active; revoke one first");
+    return refuse(refusal::conflict, "at most " + std::to_string(core_.bounds.active_keys_max) +
+                                         " API keys can be active; revoke one first");
   key_view made{r.key, r.name, r.family, r.prefix, r.last4, r.at, 0, true, false, r.terms};
   change_set out;
   out.events.push_back(account::key_created{r.key, r.name, r.family, r.prefix, r.last4, r.key_hash, r.at, r.terms});
@@ -174,6 +175,10 @@ caf::result<account_view> account_actor::change(change_account& r) {
   if (!core_.exists())
     return refuse(refusal::not_found, "no such account");
   change_set out;
+  const auto& role = r.role.empty() ? core_.role : r.role;
+  auto disabled = r.disabled.empty() ? core_.disabled : r.disabled == "yes";
+  if (!keep_roll(out, role == "admin" && !disabled))
+    return last_admin();
   out.events.push_back(account::changed{r.by, r.tier, r.role, r.disabled, r.reason, r.at});
   json details = json::object();
   const std::pair<const char*, const std::string&> said[] = {
@@ -183,6 +188,21 @@ caf::result<account_view> account_actor::change(change_account& r) {
       details[name] = value;
   add_audit(out.rows, "account_changed", id(), r.who, r.at, std::move(details));
   return record(std::move(out), account_view{});
+}
+
+bool account_actor::keep_roll(change_set& out, bool acts_as_admin) {
+  if (acts_as_admin == core_.acts_as_admin())
+    return true;
+  if (!acts_as_admin && !admins_.leave(id()))
+    return false;
+  out.on_roll = acts_as_admin ? roll::enters : roll::leaves;
+  auto there = acts_as_admin ? std::optional<std::string>{std::in_place} : std::nullopt;
+  out.rows.push_back({table::admins, id(), std::move(there), false});
+  return true;
+}
+
+caf::error account_actor::last_admin() {
+  return refuse(refusal::conflict, "This is the last admin who can act: make another one first");
 }
 
 } // namespace troupe

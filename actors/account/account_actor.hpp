@@ -2,6 +2,7 @@
 
 #include "actors/account/account_core.hpp"
 #include "actors/account/account_messages.hpp"
+#include "actors/account/admin_roll.hpp"
 #include "actors/base/persistent.hpp"
 
 namespace troupe {
@@ -13,18 +14,21 @@ namespace troupe {
 /// the end; account_views.cpp what others see.
 class account_actor final : public persistent<account::account_core> {
 public:
-  account_actor(caf::actor_config& config, actor_board& board, storage::journal& journal, std::string account,
-                storage::replayed past);
+  account_actor(caf::actor_config& config, actor_board& board, storage::journal& journal, admin_roll& admins,
+                std::string account, storage::replayed past);
   caf::behavior make_behavior() override;
 
 protected:
   json state_json() const override { return core_.public_json(); }
 
 private:
+  /// What becomes of the account's place on the roll of admins.
+  enum class roll { stays, enters, leaves };
   /// What one command makes durable.
   struct change_set {
     std::vector<event> events;
     std::vector<storage::row> rows;
+    roll on_roll = roll::stays;
   };
 
   caf::result<account_view> create(create_account& request);
@@ -56,10 +60,16 @@ private:
   void close_sessions(change_set& out, const std::vector<std::string>& hashes, timestamp at) const;
   void end_tokens(change_set& out, const std::vector<std::string>& hashes, timestamp at) const;
 
+  /// Puts the account on the roll of admins, or takes it off. False: it is the last one, see last_admin().
+  bool keep_roll(change_set& out, bool acts_as_admin);
+  static caf::error last_admin();
+
   /// Makes events and rows durable, then answers: with `reply`, or with the account as it is then. `erasing`: the
   /// events of before are erased in the same batch.
   template <class Reply>
   caf::result<Reply> record(change_set what, Reply reply, bool erasing = false);
+
+  admin_roll& admins_;
 };
 
 template <class Reply>
@@ -77,7 +87,9 @@ caf::result<Reply> account_actor::record(change_set what, Reply reply, bool eras
     reply = view();
   }
   auto promise = make_response_promise<Reply>();
-  commit(std::move(batch), [promise, reply = std::move(reply)](storage::commit_status status) mutable {
+  commit(std::move(batch), [this, promise, on_roll = what.on_roll, reply = std::move(reply)](auto status) mutable {
+    if (on_roll == (status == storage::commit_status::ok ? roll::enters : roll::leaves))
+      admins_.enter(id());
     if (status == storage::commit_status::ok)
       promise.deliver(std::move(reply));
     else if (status == storage::commit_status::exists)

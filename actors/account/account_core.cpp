@@ -13,7 +13,6 @@ void account_core::evolve(const event& happened) {
 void account_core::on(const created& e) {
   id = e.account;
   username = e.username;
-  email = e.email;
   password_hash = e.password_hash;
   role = e.role;
   tier = e.tier;

@@ -14,7 +14,7 @@ namespace troupe::account {
 
 struct created {
   static constexpr const char* type = "created";
-  std::string account, username, email, password_hash, role, tier;
+  std::string account, username, password_hash, role, tier;
   timestamp at = 0;
 };
 /// What a key may do beyond being its account's. Stored with the key; the defaults bind nothing.
@@ -86,6 +86,7 @@ struct profile {
   bool profile_public = false;
   std::string theme = "dark";
   std::string avatar; // the SHA-256 of the picture; empty: none
+  friend bool operator==(const profile&, const profile&) = default;
 };
 struct profile_changed {
   static constexpr const char* type = "profile_changed";
@@ -109,7 +110,7 @@ struct deleted {
   static constexpr const char* type = "deleted";
   timestamp at = 0;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(created, account, username, email, password_hash, role, tier, at)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(created, account, username, password_hash, role, tier, at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(key_terms, scopes, expires_at, per_minute, spend_limit)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(key_created, key, name, family, prefix, last4, hash, at, terms)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(key_changed, key, name, paused, terms, at)

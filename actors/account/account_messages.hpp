@@ -14,7 +14,7 @@ struct key_view {
   std::string prefix; // "pk_"
   std::string last4;
   timestamp created_at = 0;
-  timestamp last_used = 0; // 0: never; to the minute
+  timestamp last_used = 0; // 0: never; to the hour
   bool is_active = true;   // neither revoked nor switched off
   bool revoked = false;
   account::key_terms terms;
@@ -42,16 +42,16 @@ struct account_view {
 };
 TROUPE_MESSAGE(account_view, id, username, email, role, tier, disabled, created_at, profile, keys, sessions)
 
-/// Makes the account. Errors: exists (the user name or address is taken).
+/// Makes the account. Errors: exists (the user name is taken).
 struct create_account {
   static constexpr actor_kind to = actor_kind::account;
   using reply = account_view;
-  std::string account, username, email, password_hash;
+  std::string account, username, password_hash;
   std::string role = "user", tier = "free";
   timestamp at = 0;
   asker who;
 };
-TROUPE_MESSAGE(create_account, account, username, email, password_hash, role, tier, at, who)
+TROUPE_MESSAGE(create_account, account, username, password_hash, role, tier, at, who)
 
 struct describe_account {
   static constexpr actor_kind to = actor_kind::account;
@@ -105,7 +105,8 @@ struct close_session {
 };
 TROUPE_MESSAGE(close_session, account, token_hash, at, who)
 
-/// Ends the session called `id`, or all when it is empty; never the one whose hash is `kept`. Errors: not_found.
+/// Ends the session called `id`, or all when it is empty, and with these the tokens for another address; never the one
+/// whose hash is `kept`. Errors: not_found.
 struct end_sessions {
   static constexpr actor_kind to = actor_kind::account;
   using reply = account_view;
@@ -115,7 +116,7 @@ struct end_sessions {
 };
 TROUPE_MESSAGE(end_sessions, account, id, kept, at, who)
 
-/// Errors: queue_full (too many active keys).
+/// Errors: conflict (too many active keys).
 struct create_key {
   static constexpr actor_kind to = actor_kind::account;
   using reply = key_view;
@@ -149,7 +150,7 @@ struct revoke_key {
 };
 TROUPE_MESSAGE(revoke_key, account, key, at, who)
 
-/// Notes that a key was used; more often than once a minute is not noted.
+/// Notes that a key was used; more often than once an hour is not noted.
 struct use_key {
   static constexpr actor_kind to = actor_kind::account;
   using reply = key_view;
@@ -158,7 +159,8 @@ struct use_key {
 };
 TROUPE_MESSAGE(use_key, account, key, at)
 
-/// By an admin. Empty fields stay as they are. `disabled`: "", "yes" or "no".
+/// By an admin. Empty fields stay as they are. `disabled`: "", "yes" or "no". Errors: conflict (nobody would be left to
+/// act as an admin).
 struct change_account {
   static constexpr actor_kind to = actor_kind::account;
   using reply = account_view;
@@ -168,7 +170,8 @@ struct change_account {
 };
 TROUPE_MESSAGE(change_account, account, by, tier, role, disabled, reason, at, who)
 
-/// A new password, and the end of all sessions but `kept`. Errors: conflict (the old one is not `verified` any more).
+/// A new password, and the end of all sessions but `kept` and of all mailed tokens. Errors: conflict (the old one is
+/// not `verified` any more).
 struct set_password {
   static constexpr actor_kind to = actor_kind::account;
   using reply = account_view;
@@ -215,7 +218,7 @@ struct change_profile {
 TROUPE_MESSAGE(change_profile, account, changes, avatar, avatar_sha256, at)
 
 /// Ends the account: its keys and sessions, its rows and all that is personal. Its ledger stays under its id.
-/// Errors: conflict (the password is not `verified` any more).
+/// Errors: conflict (the password is not `verified` any more, or it is the last admin).
 struct delete_account {
   static constexpr actor_kind to = actor_kind::account;
   using reply = account_view;

@@ -15,7 +15,8 @@ caf::result<account_view> account_actor::new_password(set_password& r) {
   change_set out;
   out.events.push_back(account::password_changed{r.password_hash, r.at});
   close_sessions(out, core_.sessions_named("", r.kept), r.at);
-  end_tokens(out, core_.tokens_to_end("reset", r.at), r.at);
+  // Whoever knew the old one may have asked for another address, with which the account could be taken back.
+  end_tokens(out, core_.tokens_to_end("", r.at), r.at);
   add_audit(out.rows, "password_changed", id(), r.who, r.at);
   return record(std::move(out), account_view{});
 }
@@ -79,11 +80,12 @@ caf::result<account_view> account_actor::alter_profile(change_profile& r) {
   now.profile_public = r.changes.value("profile_public", now.profile_public);
   now.theme = r.changes.value("theme", now.theme);
   change_set out;
-  if (!r.avatar.empty()) {
+  if (!r.avatar.empty() && r.avatar_sha256 != now.avatar) {
     now.avatar = r.avatar_sha256;
     out.rows.push_back({table::avatars, id(), std::move(r.avatar), false});
   }
-  out.events.push_back(account::profile_changed{std::move(now), r.at});
+  if (now != core_.profile)
+    out.events.push_back(account::profile_changed{std::move(now), r.at});
   return record(std::move(out), account_view{});
 }
 
@@ -93,9 +95,12 @@ caf::result<account_view> account_actor::erase(delete_account& r) {
   if (r.verified != core_.password_hash)
     return refuse(refusal::conflict, "the password was changed meanwhile");
   change_set out;
-  out.rows = {{table::accounts, id(), std::nullopt, false},
-              {table::usernames, core_.username, std::nullopt, false},
-              {table::avatars, id(), std::nullopt, false}};
+  if (!keep_roll(out, false))
+    return last_admin();
+  out.rows.push_back({table::accounts, id(), std::nullopt, false});
+  out.rows.push_back({table::usernames, core_.username, std::nullopt, false});
+  out.rows.push_back({table::avatars, id(), std::nullopt, false});
+  out.rows.push_back({table::subscriptions, id(), std::nullopt, false});
   if (!core_.email.empty())
     out.rows.push_back({table::emails, core_.email, std::nullopt, false});
   for (const auto& [key, record] : core_.keys())

@@ -64,6 +64,8 @@ caf::result<booked> ledger_actor::book_all(book& request) {
       batch.rows.push_back({storage::table::references,
                             storage::key_of(storage::key_of(id(), made.kind), made.reference), pack(made.id), true});
   }
+  if (answer.transfers > 0)
+    std::move(request.if_moved.begin(), request.if_moved.end(), std::back_inserter(batch.rows));
   evolve_into(events, batch);
   answer.balance = core_.balance(ledger::account_book::wallet);
   answer.held = core_.balance(ledger::account_book::held);

@@ -66,10 +66,11 @@ struct book {
   std::string account;
   timestamp at = 0;
   std::vector<movement> movements;
-  storage::batch attached;       // what must exist if and only if the money moves: a job's events and rows
-  std::vector<std::string> feed; // packed entries for the account's log, in order
+  storage::batch attached;                 // what must exist if and only if the money moves: a job's events and rows
+  std::vector<std::string> feed;           // packed entries for the account's log, in order
+  std::vector<storage::row> if_moved = {}; // what tells of the money: only if a transfer is made, not with a repeat
 };
-TROUPE_MESSAGE(book, account, at, movements, attached, feed)
+TROUPE_MESSAGE(book, account, at, movements, attached, feed, if_moved)
 
 struct books {
   micro_credits balance = 0;

@@ -86,46 +86,106 @@ asio::awaitable<reply> from_cluster(const head& h, Message message) {
   co_return reply::of(std::move(answer->value));
 }
 
+/// What the grant or refund of that reference moved; nothing when there was none.
+std::optional<micro_credits> booked_before(const head& h, const std::string& account, const char* kind,
+                                           const std::string& reference) {
+  auto made =
+      read_row(h.database, storage::table::references, storage::key_of(storage::key_of(account, kind), reference));
+  if (!made || !made->is_number())
+    return std::nullopt;
+  auto events =
+      h.database.journal().events("ledger/" + account, made->get<std::uint64_t>(), 1, false); // ids count events
+  auto event = events && !events->empty() ? unpack(events->front().second) : result<json>(fail("gone", ""));
+  return event ? event->value("amount", micro_credits{0}) : micro_credits{0};
+}
+
+/// Whether credits were given; false: they were before, under the same reference.
+asio::awaitable<std::variant<bool, problem>> grant_to(const head& h, const request& r, std::string account,
+                                                      const account_body& body) {
+  auto reference = body.reference.value_or("");
+  if (!reference.empty() && booked_before(h, account, "grant", reference))
+    co_return false;
+  book money;
+  money.account = account;
+  money.at = now_ms();
+  movement grant;
+  grant.kind = "grant";
+  grant.amount = credits(*body.grant_credits);
+  grant.note = "granted by " + r.who->username + (body.reason ? ": " + *body.reason : std::string{});
+  grant.reference = reference;
+  money.movements.push_back(std::move(grant));
+  json details = {{"credits", *body.grant_credits}, {"reason", body.reason.value_or("")}};
+  if (!reference.empty())
+    details["reference"] = reference;
+  money.if_moved = audit_rows("credits_granted", account, asker_of(r), money.at, std::move(details));
+  auto done = co_await h.actors.ask(std::move(money));
+  if (!done && read_refusal(done.error()).why == refusal::exists)
+    co_return false; // another request with that reference was faster
+  if (!done)
+    co_return problem_of(done.error());
+  co_return true;
+}
+
+/// Nothing in it when the account is like that already.
+change_account change_from(const request& r, const std::string& account, const json& row, const account_body& body) {
+  auto other = [&row](const char* name, const std::optional<std::string>& wanted) {
+    return wanted && *wanted != row.value(name, std::string{}) ? *wanted : std::string{};
+  };
+  change_account out;
+  out.account = account;
+  out.by = r.who->username;
+  out.tier = other("tier", body.tier);
+  out.role = other("role", body.role);
+  if (body.disabled && *body.disabled != row.value("disabled", false))
+    out.disabled = *body.disabled ? "yes" : "no";
+  out.reason = body.reason.value_or("");
+  out.at = now_ms();
+  out.who = asker_of(r);
+  return out;
+}
+
 asio::awaitable<reply> change_account_of(const head& h, const request& r, account_body body) {
   auto account = find_account(h.database, r.param("username"));
-  if (!account)
+  auto row = account ? read_row(h.database, storage::table::accounts, *account) : std::nullopt;
+  if (!row)
     co_return not_found("No account has that user name");
-  change_account change;
-  change.account = *account;
-  change.by = r.who->username;
-  change.tier = body.tier.value_or("");
-  change.role = body.role.value_or("");
-  change.reason = body.reason.value_or("");
-  change.disabled = body.disabled ? (*body.disabled ? "yes" : "no") : "";
-  change.at = now_ms();
-  change.who = asker_of(r);
-  auto changed = co_await h.actors.ask(std::move(change));
-  if (!changed)
-    co_return problem_of(changed.error());
-  tell_streams(h, *account);
+  if (body.role)
+    if (auto why = refuse_bound(r, "change roles"))
+      co_return *why;
+  auto change = change_from(r, *account, *row, body);
+  if (h.admins.is_last(*account) && (change.role == "user" || change.disabled == "yes")) // before money moves
+    co_return problem{409, "conflict", "This is the last admin: make another one first", json::object(), {}};
+  bool granted = false;
+  if (body.grant_credits) { // first: should the change fail, a repeat with the same reference grants nothing twice
+    auto given = co_await grant_to(h, r, *account, body);
+    if (auto why = std::get_if<problem>(&given))
+      co_return *why;
+    granted = std::get<bool>(given);
+  }
+  bool differs = !change.tier.empty() || !change.role.empty() || !change.disabled.empty();
+  if (differs) {
+    auto changed = co_await h.actors.ask(std::move(change));
+    if (!changed)
+      co_return problem_of(changed.error());
+    tell_streams(h, *account);
+    row = read_row(h.database, storage::table::accounts, *account).value_or(json::object());
+    log::info("account {} was changed by {}: tier {}, role {}", changed->username, r.who->username, changed->tier,
+              changed->role);
+  }
   book money;
   money.account = *account;
   money.at = now_ms();
-  money.movements.push_back(allowance_of(h, changed->tier, money.at));
-  if (body.grant_credits) {
-    movement grant;
-    grant.kind = "grant";
-    grant.amount = credits(*body.grant_credits);
-    grant.note = "granted by " + r.who->username + (body.reason ? ": " + *body.reason : std::string{});
-    money.movements.push_back(std::move(grant));
-    json details = {{"credits", *body.grant_credits}, {"reason", body.reason.value_or("")}};
-    money.attached.rows = audit_rows("credits_granted", *account, asker_of(r), money.at, std::move(details));
-  }
+  money.movements.push_back(allowance_of(h, row->value("tier", std::string{}), money.at));
   auto wallet = co_await h.actors.ask(std::move(money));
   if (!wallet)
     co_return problem_of(wallet.error());
-  log::info("account {} was changed by {}: tier {}, role {}", changed->username, r.who->username, changed->tier,
-            changed->role);
-  json answer = {{"username", changed->username},
-                 {"tier", changed->tier},
-                 {"role", changed->role},
-                 {"disabled", changed->disabled},
+  json answer = {{"username", row->value("username", std::string{})},
+                 {"tier", row->value("tier", std::string{})},
+                 {"role", row->value("role", std::string{})},
+                 {"disabled", row->value("disabled", false)},
                  {"credit_balance", whole_credits(wallet->balance)}};
+  if (body.grant_credits)
+    answer["granted"] = granted; // false: it was made before
   co_return reply::of(std::move(answer));
 }
 
@@ -145,11 +205,8 @@ asio::awaitable<reply> refund_to(const head& h, const request& r, refund_body bo
   refund.note = body.reason;
   refund.reference = body.reference;
   money.movements.push_back(std::move(refund));
-  auto made = storage::key_of(storage::key_of(*account, "refund"), body.reference);
-  if (!h.database.get(storage::table::references, made)) { // a repeat moves nothing, and there is nothing to tell
-    json details = {{"credits", body.credits}, {"reason", body.reason}, {"reference", body.reference}};
-    money.attached.rows = audit_rows("refund", *account, asker_of(r), money.at, std::move(details));
-  }
+  json details = {{"credits", body.credits}, {"reason", body.reason}, {"reference", body.reference}};
+  money.if_moved = audit_rows("refund", *account, asker_of(r), money.at, std::move(details));
   auto done = co_await h.actors.ask(std::move(money));
   if (!done) {
     auto why = problem_of(done.error());
@@ -160,10 +217,11 @@ asio::awaitable<reply> refund_to(const head& h, const request& r, refund_body bo
   if (done->transfers > 0)
     log::info("{} credits were refunded to {} by {}, reference {}: {}", body.credits, r.param("username"),
               r.who->username, body.reference, body.reason);
+  auto moved = done->transfers > 0 ? done->moved : booked_before(h, *account, "refund", body.reference).value_or(0);
   json answer = {{"username", r.param("username")},
                  {"reference", body.reference},
                  {"refunded", done->transfers > 0}, // false: it was made before
-                 {"credits", body.credits},
+                 {"credits", whole_credits(moved)}, // of the refund that was made
                  {"credit_balance", whole_credits(done->balance)}};
   co_return reply::of(std::move(answer));
 }

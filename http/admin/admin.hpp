@@ -18,7 +18,7 @@ struct actor_query {
   std::int64_t before = 0; // only events older than this sequence number
 };
 struct account_body {
-  std::optional<std::string> tier, role, reason;
+  std::optional<std::string> tier, role, reason, reference;
   std::optional<std::int64_t> grant_credits;
   std::optional<bool> disabled;
 };
@@ -51,6 +51,8 @@ void describe(V& v, account_body& x) {
   v.optional("tier", x.tier, "its tier from now on",
              {.one_of = {"free", "starter", "creator", "pro", "studio", "enterprise"}});
   v.optional("grant_credits", x.grant_credits, "whole credits to give", {.min = 1, .max = 10'000'000});
+  v.optional("reference", x.reference, "names this grant: with the same one it is made once",
+             {.length_max = 100, .form = form::not_blank});
   v.optional("reason", x.reason, "kept in the ledger and the account's events", {.length_max = 500});
   v.optional("role", x.role, "its role from now on", {.one_of = {"user", "admin"}});
   v.optional("disabled", x.disabled, "true: it can do nothing any more");

@@ -1,5 +1,6 @@
 #include "http/admin/audit.hpp"
 
+#include "common/random.hpp"
 #include "http/bridge/views.hpp"
 
 #include <chrono>
@@ -9,7 +10,7 @@ namespace troupe::http::admin {
 
 namespace {
 
-constexpr std::size_t looked_at_max = 20'000; // rows for one page, however few fit the filter
+constexpr std::size_t looked_at_max = 2'000; // rows for one page, however few fit the filter
 
 /// "2026-03-30T12:00:00Z" or "2026-03-30", UTC.
 std::optional<timestamp> time_of(const std::string& text) {
@@ -101,10 +102,11 @@ asio::awaitable<reply> list(const head& h, audit_query query) {
     if (auto end = audit_key_at(*at); before.empty() || end < before)
       before = end;
   }
-  auto account = query.account.empty() ? std::nullopt : find_account(h.database, query.account);
+  // An id wins over a name that looks like one; who is gone is still found by id.
+  auto account =
+      is_ulid(query.account) ? query.account : find_account(h.database, query.account).value_or(query.account);
   reader rows(h, query, from, before);
-  // Who is gone is still found by id.
-  auto found = query.account.empty() ? rows.all() : rows.of(account.value_or(query.account));
+  auto found = account.empty() ? rows.all() : rows.of(account);
   json answer = {{"events", std::move(found.rows)}, {"next_cursor", found.next.empty() ? json() : json(found.next)}};
   co_return reply::of(std::move(answer));
 }

@@ -2,6 +2,7 @@
 
 // What the handlers work with. Made by app/, lives as long as the server.
 
+#include "actors/account/admin_roll.hpp"
 #include "actors/base/board.hpp"
 #include "actors/cluster/capabilities.hpp"
 #include "common/catalog/tiers.hpp"
@@ -27,6 +28,7 @@ struct head {
   std::filesystem::path workflow_folder;
   capabilities& offered;
   actor_board& board;
+  const admin_roll& admins;
   feed_hub& feeds;
   passwords& hashing;
   const secrets& keys;

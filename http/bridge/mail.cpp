@@ -18,7 +18,7 @@ namespace troupe::http {
 namespace {
 
 constexpr long connect_s = 10, transfer_s = 30;
-constexpr std::array<int, 3> pauses_s{0, 5, 30}; // before each try
+constexpr std::array<std::chrono::seconds, 2> pauses{std::chrono::seconds(5), std::chrono::seconds(30)};
 
 std::string date_now() {
   auto now = std::time(nullptr);
@@ -65,7 +65,7 @@ bool mailer::send(mail what) {
       log::error("mail: {} mails wait already; another was not taken", waiting_.size());
       return false;
     }
-    waiting_.push_back(std::move(what));
+    waiting_.emplace(clock::now(), letter{std::move(what), 0});
   }
   changed_.notify_all();
   return true;
@@ -74,37 +74,41 @@ bool mailer::send(mail what) {
 void mailer::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    while (!stopping_ && (waiting_.empty() || waiting_.begin()->first > clock::now()))
+      if (waiting_.empty())
+        changed_.wait(lock);
+      else
+        changed_.wait_until(lock, clock::time_point{waiting_.begin()->first});
     // What becomes a file is written even now; a server is not waited for any more.
     if (waiting_.empty() || (stopping_ && !options_.smtp_url.empty())) {
       if (!waiting_.empty())
         log::warn("mail: {} mails were not sent: the server stops", waiting_.size());
       return;
     }
-    auto next = std::move(waiting_.front());
-    waiting_.pop_front();
+    auto next = std::move(waiting_.begin()->second);
+    waiting_.erase(waiting_.begin());
     lock.unlock();
-    deliver(next);
+    auto again = deliver(next);
     lock.lock();
+    if (again)
+      waiting_.emplace(*again, std::move(next));
   }
 }
 
-void mailer::deliver(const mail& what) {
-  if (options_.smtp_url.empty())
-    return put_into_outbox(what);
-  for (auto pause : pauses_s) {
-    {
-      std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, std::chrono::seconds(pause), [this] { return stopping_; }))
-        return;
-    }
-    auto why = transfer(what);
-    if (why.empty())
-      return;
-    log::warn("mail: the server did not take '{}': {}", what.subject, why);
+std::optional<mailer::clock::time_point> mailer::deliver(letter& one) {
+  if (options_.smtp_url.empty()) {
+    put_into_outbox(one.what);
+    return std::nullopt;
   }
-  log::error("mail: '{}' was not sent, after {} tries; see mail.smtp_url in cluster.conf", what.subject,
-             pauses_s.size());
+  auto failed = transfer(one.what);
+  if (!failed)
+    return std::nullopt;
+  log::warn("mail: the server did not take '{}': {}", one.what.subject, failed->why);
+  if (!failed->for_good && one.tries < pauses.size())
+    return clock::now() + pauses[one.tries++];
+  log::error("mail: '{}' was not sent, after {} tries; see mail.smtp_url in cluster.conf", one.what.subject,
+             one.tries + 1);
+  return std::nullopt;
 }
 
 std::string mailer::message_of(const mail& what, const std::string& from, const std::string& id) {
@@ -146,12 +150,12 @@ int mailer::still_wanted(void* self, long, long, long, long) {
   return me.stopping_ ? 1 : 0;
 }
 
-std::string mailer::transfer(const mail& what) {
+std::optional<mailer::refused> mailer::transfer(const mail& what) {
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> to(curl_slist_append(nullptr, what.to.c_str()),
                                                                  curl_slist_free_all);
   if (!curl || !to)
-    return "no memory";
+    return refused{"no memory", false};
   auto text = message_of(what, options_.from, make_ulid());
   reading source{text};
   auto* c = curl.get();
@@ -174,7 +178,12 @@ std::string mailer::transfer(const mail& what) {
   curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, &mailer::still_wanted);
   curl_easy_setopt(c, CURLOPT_XFERINFODATA, this);
   auto done = curl_easy_perform(c);
-  return done == CURLE_OK ? std::string{} : std::string{curl_easy_strerror(done)};
+  if (done == CURLE_OK)
+    return std::nullopt;
+  long code = 0; // the server's last answer: 5xx is for good (RFC 5321, 4.2.1)
+  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &code);
+  auto why = std::string{curl_easy_strerror(done)} + (code > 0 ? ", answer " + std::to_string(code) : std::string{});
+  return refused{std::move(why), code >= 500};
 }
 
 } // namespace troupe::http

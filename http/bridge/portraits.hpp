@@ -5,8 +5,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
 
-#include <atomic>
 #include <functional>
+#include <mutex>
+#include <set>
 #include <string>
 
 namespace troupe::http {
@@ -19,15 +20,21 @@ public:
   explicit portraits(shrinker shrink) : shrink_(std::move(shrink)) {}
   ~portraits() { pool_.join(); }
 
-  /// Errors: `media` (it is no picture, or a broken one), `busy` (too many wait), others of the shrinker.
-  boost::asio::awaitable<result<std::string>> make(std::string bytes);
+  /// Errors: `media` (it is no picture, or a broken one), `busy` (too many wait), `own` (one of this account is being
+  /// made), others of the shrinker.
+  boost::asio::awaitable<result<std::string>> make(std::string account, std::string bytes);
 
 private:
+  /// Empty, or the error.
+  std::string enter(const std::string& account);
+  void leave(const std::string& account);
+
   static constexpr std::size_t waiting_max = 8; // of 10 MB each
 
   shrinker shrink_;
   boost::asio::thread_pool pool_{1};
-  std::atomic<std::size_t> waiting_{0};
+  std::mutex mutex_;
+  std::set<std::string> accounts_; // whose pictures wait: one of each, so that nobody takes all places
 };
 
 } // namespace troupe::http

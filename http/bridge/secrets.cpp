@@ -22,10 +22,14 @@ std::array<unsigned char, crypto_secretbox_KEYBYTES> key_for(const std::array<un
 
 } // namespace
 
-result<secrets> secrets::load_or_make(const std::filesystem::path& data_directory) {
+result<secrets> secrets::load_or_make(const std::filesystem::path& data_directory, bool in_use) {
   secrets out;
   auto path = data_directory / "secret.key";
   if (!std::filesystem::exists(path)) {
+    if (in_use)
+      return fail("missing", path.string() + " is gone, but there are accounts: restore it from your backup. With "
+                                             "another one no API key, session or mailed token works any more; who has "
+                                             "no backup makes one by `openssl rand -hex 32`, and all keys anew");
     randombytes_buf(out.key_.data(), out.key_.size());
     std::string text(out.key_.size() * 2 + 1, '\0');
     sodium_bin2hex(text.data(), text.size(), out.key_.data(), out.key_.size());

@@ -14,8 +14,9 @@ namespace troupe::http {
 /// nothing.
 class secrets {
 public:
-  /// Reads DIR/secret.key, making it (mode 0600, synced) where there is none. Errors: `io`, `malformed`.
-  static result<secrets> load_or_make(const std::filesystem::path& data_directory);
+  /// Reads DIR/secret.key, making it (mode 0600, synced) where there is none. Errors: `io`, `malformed`, `missing`
+  /// (there is none, but what is `in_use` was made with one). The messages are for the operator.
+  static result<secrets> load_or_make(const std::filesystem::path& data_directory, bool in_use);
 
   /// BLAKE2b-256 of the text, keyed, as 64 hex digits.
   std::string hash(std::string_view text) const;

@@ -58,7 +58,9 @@ std::string store_answer_book::row_of(const std::string& account, std::string_vi
 }
 
 std::string store_answer_book::fingerprint_of(const request& r) const {
-  return head_.keys.hash("request\n" + std::string{to_string(r.method)} + '\n' + r.target + '\n' + r.body);
+  // A bound key gets no answer that was given to another credential: it may hold what the key may not have.
+  auto whose = r.who && r.who->restricted ? "request of " + r.who->key : std::string{"request"};
+  return head_.keys.hash(whose + "\n" + std::string{to_string(r.method)} + '\n' + r.target + '\n' + r.body);
 }
 
 std::optional<first_request> store_answer_book::find(const std::string& account, std::string_view key, timestamp now) {

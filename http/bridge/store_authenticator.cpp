@@ -8,7 +8,7 @@ namespace troupe::http {
 
 namespace {
 
-constexpr timestamp note_every_ms = 60'000;
+constexpr timestamp note_every_ms = 3'600'000, extend_every_ms = 60'000;
 constexpr std::size_t noted_max = 100'000;
 
 } // namespace
@@ -57,7 +57,6 @@ std::optional<identity> store_authenticator::by_session(const std::string& token
   if (out) {
     out->session = hash;
     out->credential = hash;
-    out->via_cookie = true;
     extend(*out, ends);
   }
   return out;
@@ -75,7 +74,7 @@ std::optional<identity> store_authenticator::account_identity(const std::string&
   return out;
 }
 
-// "last used" is to the minute: the account is told no more often.
+// "last used" is to the hour: each time is an event in the account's journal.
 void store_authenticator::note_use(const identity& who) {
   auto now = now_ms();
   if (!due(who.key, now, note_every_ms))
@@ -91,7 +90,7 @@ void store_authenticator::extend(const identity& who, timestamp expires_at) {
   auto now = now_ms();
   auto age = now + head_.session_ms - expires_at;
   auto every = std::min(head_.session_refresh_ms, head_.session_ms / 2);
-  if (age < every || !due(who.session, now, std::min(every, note_every_ms)))
+  if (age < every || !due(who.session, now, std::min(every, extend_every_ms)))
     return;
   extend_session more;
   more.account = who.account;

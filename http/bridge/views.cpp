@@ -1,5 +1,8 @@
 #include "http/bridge/views.hpp"
 
+#include "common/random.hpp"
+#include "common/text.hpp"
+
 #include <algorithm>
 
 namespace troupe::http {
@@ -22,15 +25,17 @@ std::optional<json> read_job(const storage::database& database, const std::strin
 }
 
 std::optional<std::string> canonical_username(const std::string& typed) {
-  std::string out = typed;
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
+  auto out = lower(typed);
   auto fits = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
   };
   if (out.size() < 3 || out.size() > 32 || !std::all_of(out.begin(), out.end(), fits))
     return std::nullopt;
   return out;
+}
+
+bool reserved_username(const std::string& canonical) {
+  return canonical == "admin" || canonical == "root" || canonical == "system" || is_ulid(canonical);
 }
 
 std::optional<std::string> find_account(const storage::database& database, const std::string& username) {

@@ -23,6 +23,9 @@ std::optional<json> read_job(const storage::database& database, const std::strin
 /// "alice" for what someone typed: trimmed and in lower case; nothing when no user could have that name.
 std::optional<std::string> canonical_username(const std::string& typed);
 
+/// Names that nobody gets by signing up: those that sound like the operator, and what looks like an account's id.
+bool reserved_username(const std::string& canonical);
+
 /// An account's id by its user name.
 std::optional<std::string> find_account(const storage::database& database, const std::string& username);
 

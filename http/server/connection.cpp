@@ -1,5 +1,7 @@
 #include "http/server/connection.hpp"
 
+#include "common/networks.hpp"
+
 #include <boost/asio/write.hpp>
 
 #include <array>
@@ -9,16 +11,6 @@ namespace troupe::http {
 namespace {
 
 constexpr std::size_t linger_bytes_max = 16 << 20;
-
-std::string group_of(const std::string& address) {
-  boost::system::error_code ec;
-  auto parsed = asio::ip::make_address(address, ec);
-  if (ec || !parsed.is_v6() || parsed.to_v6().is_v4_mapped())
-    return address;
-  auto bytes = parsed.to_v6().to_bytes();
-  std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
-  return asio::ip::address_v6(bytes).to_string() + "/64";
-}
 
 } // namespace
 
@@ -78,7 +70,7 @@ bool host::wait_until_empty(std::chrono::milliseconds at_most) {
 }
 
 connection::connection(tcp::socket s, std::string address)
-  : socket(std::move(s)), remote_address(std::move(address)), address_group(group_of(remote_address)),
+  : socket(std::move(s)), remote_address(std::move(address)), address_group(troupe::address_group(remote_address)),
     timer_(socket.get_executor()) {}
 
 void connection::within(std::chrono::milliseconds time) {

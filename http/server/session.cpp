@@ -4,6 +4,7 @@
 
 #include "common/log.hpp"
 #include "common/random.hpp"
+#include "common/text.hpp"
 #include "http/url.hpp"
 
 #include <boost/beast/core/flat_buffer.hpp>
@@ -25,13 +26,6 @@ constexpr std::size_t buffer_bytes_max = 64 << 10;
 constexpr std::size_t small_body_bytes = 16 << 10; // not worth counting against the bodies of all connections
 
 std::string_view view(beast::string_view s) { return {s.data(), s.size()}; }
-
-std::string lower(std::string_view text) {
-  std::string out{text};
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return out;
-}
 
 /// A refusal by the server itself, before any handler.
 struct refusal {

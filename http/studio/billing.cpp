@@ -3,6 +3,7 @@
 #include "common/log.hpp"
 #include "common/random.hpp"
 #include "common/sha256.hpp"
+#include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 #include "http/payments/stripe_signature.hpp"
@@ -53,6 +54,8 @@ json describe_subscription(const subscription_view& now) {
 } // namespace
 
 asio::awaitable<reply> topup(const head& h, const payments::cashier& desk, const request& r, topup_body body) {
+  if (auto why = refuse_buyer(r))
+    co_return *why;
   auto who = buyer_of(desk, r);
   auto bought = co_await desk.with().buy_credits(std::move(who), body.credits, name_of_wish(r));
   if (!bought)
@@ -83,6 +86,8 @@ asio::awaitable<reply> topup(const head& h, const payments::cashier& desk, const
 }
 
 asio::awaitable<reply> create_checkout(const payments::cashier& desk, const request& r, checkout_body body) {
+  if (auto why = refuse_buyer(r))
+    co_return *why;
   auto known = desk.known(r.who->account);
   auto who = buyer_of(desk, r);
   bool has = who.active && known.plan == body.tier && known.tier == body.tier && known.next_tier.empty();
@@ -118,6 +123,8 @@ asio::awaitable<reply> create_checkout(const payments::cashier& desk, const requ
 }
 
 asio::awaitable<reply> create_portal(const payments::cashier& desk, const request& r) {
+  if (auto why = refuse_buyer(r))
+    co_return *why;
   auto who = buyer_of(desk, r);
   auto opened = co_await desk.with().portal(std::move(who), make_ulid());
   if (!opened)

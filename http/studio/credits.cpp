@@ -12,7 +12,7 @@ namespace troupe::http::studio {
 namespace {
 
 constexpr std::size_t read_at_once = 500;
-constexpr std::size_t looked_at_max = 20'000; // transfers a request may look at; then it gives its cursor
+constexpr std::size_t looked_at_max = 2'000; // transfers a request may look at; then it gives its cursor
 
 const catalog::tier_limits& limits_of(const head& h, const identity& who) {
   return catalog::limits_of(h.tiers, catalog::tier_of(who.tier).value_or(catalog::tier::free));
@@ -73,13 +73,14 @@ std::variant<history_filter, problem> filter_of(const history_query& query) {
 struct page {
   std::vector<std::pair<std::uint64_t, json>> rows; // newest first
   std::uint64_t next = 0;                           // the cursor of the page after; 0: there is none
+  std::int64_t skip = 0;                            // how many of the offset are still to be left out there
 };
 
 /// Reads the journal backwards from the cursor. Errors: 503.
 std::variant<page, problem> read_page(const head& h, const std::string& account, const history_query& query,
                                       const history_filter& filter) {
   page out;
-  auto skip = query.offset;
+  out.skip = query.offset;
   auto from = query.before == 0 ? std::uint64_t{0} : static_cast<std::uint64_t>(query.before - 1);
   if (query.before == 1)
     return out;
@@ -92,8 +93,8 @@ std::variant<page, problem> read_page(const head& h, const std::string& account,
       ++looked_at;
       if (!event || !filter.wants(*event))
         continue;
-      if (skip > 0) {
-        --skip;
+      if (out.skip > 0) {
+        --out.skip;
         continue;
       }
       if (out.rows.size() == static_cast<std::size_t>(query.limit)) {
@@ -210,6 +211,8 @@ asio::awaitable<reply> credits_history(const head& h, const request& r, history_
   for (const auto& [id, event] : found.rows)
     rows.push_back(row_of(id, event));
   json answer = {{"transactions", std::move(rows)}, {"next_before", std::move(next)}};
+  if (found.skip > 0)
+    answer["next_offset"] = found.skip;
   co_return reply::of(std::move(answer));
 }
 

@@ -19,7 +19,9 @@ template <class V>
 void describe(V& v, history_query& x) {
   v.optional("limit", x.limit, "how many", {.min = 1, .max = 1000});
   v.optional("before", x.before, "the cursor: next_before of the page before", {.min = 0});
-  v.optional("offset", x.offset, "how many to leave out; a cursor is faster", {.min = 0, .max = 10'000});
+  v.optional("offset", x.offset,
+             "how many to leave out, next_offset with the cursor of a page that came short; a cursor is faster",
+             {.min = 0, .max = 10'000});
   v.optional("kind", x.kind, "only these, divided by commas: hold, capture, release, grant, allowance, topup, …",
              {.length_max = 200});
   v.optional("since", x.since, "only from this day or moment on, UTC: 2026-11-01 or 2026-11-01T12:00:00Z",

@@ -1,6 +1,7 @@
 #include "http/studio/farewell.hpp"
 
 #include "common/log.hpp"
+#include "http/authentication.hpp"
 #include "http/bridge/job_removal.hpp"
 #include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
@@ -15,11 +16,6 @@ namespace {
 
 constexpr auto patience = std::chrono::seconds(20); // with jobs that are removed before an answer
 
-bool ended(const json& job) {
-  auto status = job.value("status", std::string{});
-  return status == "succeeded" || status == "failed" || status == "cancelled";
-}
-
 std::vector<std::string> jobs_of(const head& h, const std::string& account, std::size_t most) {
   std::vector<std::string> out;
   h.database.scan(storage::table::account_jobs, storage::key_of(account, ""), "", false,
@@ -31,16 +27,17 @@ std::vector<std::string> jobs_of(const head& h, const std::string& account, std:
   return out;
 }
 
-/// Those of the account that have not ended.
+/// Those of the account that have not ended. Its own jobs are looked through, never those of all.
 std::vector<std::string> open_jobs_of(const head& h, const std::string& account) {
   constexpr std::size_t named_max = 100;
   std::vector<std::string> out;
-  h.database.scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view) {
-    auto id = std::string{job};
-    if (auto row = read_job(h.database, account, id); row && !ended(*row))
-      out.push_back(std::move(id));
-    return out.size() < named_max;
-  });
+  h.database.scan(storage::table::account_jobs, storage::key_of(account, ""), "", true,
+                  [&](std::string_view, std::string_view value) {
+                    auto id = unpack(value);
+                    if (id && id->is_string() && h.database.get(storage::table::open_jobs, id->get<std::string>()))
+                      out.push_back(id->get<std::string>());
+                    return out.size() < named_max;
+                  });
   return out;
 }
 
@@ -53,7 +50,7 @@ asio::awaitable<std::variant<std::size_t, problem>> remove_jobs(const head& h, b
       if (std::chrono::steady_clock::now() > until)
         co_return some.size() - i;
       auto why = co_await remove_job(h, guard, account, some[i]);
-      if (why)
+      if (why && why->status != 404) // gone meanwhile, by its owner's other hand: that is what was wanted
         co_return std::move(*why);
     }
     if (some.empty())
@@ -82,6 +79,8 @@ asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const pa
   if (auto why = std::get_if<problem>(&checked))
     co_return *why;
   auto account = r.who->account;
+  if (h.admins.is_last(account)) // its actor says so too, but by then the jobs are gone
+    co_return problem{409, "conflict", "You are the last admin: make another one first", json::object(), {}};
   if (auto open = open_jobs_of(h, account); !open.empty() && !body.cancel_jobs) {
     problem out;
     out.status = 409;
@@ -98,7 +97,9 @@ asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const pa
     co_return *why;
   if (auto many = std::get<std::size_t>(left); many > 0) {
     json answer = {{"success", false}, {"message", "Much is being deleted: send the same request again to go on"}};
-    co_return reply::of(std::move(answer), 202);
+    auto unfinished = reply::of(std::move(answer), 202);
+    unfinished.final = false;
+    co_return unfinished;
   }
   delete_account command;
   command.account = account;
@@ -109,11 +110,14 @@ asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const pa
   if (!done)
     co_return problem_of(done.error());
   tell_streams(h, account);
-  co_await remove_jobs(h, guard, account); // what a request in flight has still submitted
+  auto late = co_await remove_jobs(h, guard, account); // what a request in flight has still submitted
+  if (auto why = std::get_if<problem>(&late))
+    log::error("account {} is deleted, but jobs of it stay: {}", account, why->message);
+  else if (auto many = std::get<std::size_t>(late); many > 0)
+    log::error("account {} is deleted, but at least {} jobs of it stay", account, many);
   json answer = {{"success", true},
                  {"message", "The account is gone. Its bookings stay, under a number, as the law wants books kept"}};
-  co_return reply::of(std::move(answer))
-      .with("set-cookie", "troupe_session=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+  co_return reply::of(std::move(answer)).with("set-cookie", no_session_cookie);
 }
 
 // -- the copy ---------------------------------------------------------------------------------------------------------
@@ -204,6 +208,7 @@ asio::awaitable<reply> export_account(const head& h, const request& r, export_qu
   if (!credits)
     co_return unavailable("The ledger cannot be read now");
   json answer = {{"account", *account},
+                 {"subscription", read_row(h.database, storage::table::subscriptions, r.who->account).value_or(json())},
                  {"credits", std::move(*credits)},
                  {"jobs", jobs_page(h, r.who->account, query)},
                  {"audit", audit_page(h, r.who->account, query)},

@@ -14,7 +14,7 @@ struct farewell_body {
   bool cancel_jobs = false;
 };
 struct export_query {
-  std::int64_t limit = 5000;
+  std::int64_t limit = 1000;
   std::int64_t credits_after = 0;
   std::string jobs_after, audit_after;
 };
@@ -25,7 +25,7 @@ void describe(V& v, farewell_body& x) {
 }
 template <class V>
 void describe(V& v, export_query& x) {
-  v.optional("limit", x.limit, "rows of each list", {.min = 1, .max = 5000});
+  v.optional("limit", x.limit, "rows of each list", {.min = 1, .max = 1000});
   v.optional("credits_after", x.credits_after, "`next` of the list before", {.min = 0});
   v.optional("jobs_after", x.jobs_after, "`next` of the list before", {.length_max = 32});
   v.optional("audit_after", x.audit_after, "`next` of the list before", {.length_max = 64});

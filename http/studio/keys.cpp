@@ -5,6 +5,7 @@
 #include "http/bridge/store_answer_book.hpp"
 #include "http/bridge/submission.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace troupe::http::studio {
@@ -29,15 +30,10 @@ json row_of(const key_view& key) {
           {"spend_limit", t.spend_limit == 0 ? json() : json(static_cast<double>(t.spend_limit) / micro_per_credit)}};
 }
 
+/// A limit, however small, stays one: 0 would be none.
 micro_credits micro_of(double whole) {
-  return static_cast<micro_credits>(std::llround(whole * static_cast<double>(micro_per_credit)));
-}
-
-/// A key that is bound by something could free itself by making another.
-std::optional<problem> bound(const request& r) {
-  if (r.who->restricted)
-    return forbidden("An API key with scopes, an end or a spend limit cannot make or change keys; log in instead");
-  return std::nullopt;
+  auto rounded = std::llround(whole * static_cast<double>(micro_per_credit));
+  return whole > 0 ? std::max<micro_credits>(1, rounded) : 0;
 }
 
 asio::awaitable<reply> list(const head& h, const request& r) {
@@ -69,7 +65,7 @@ asio::awaitable<std::optional<problem>> end_unseen(const head& h, const request&
 }
 
 asio::awaitable<reply> make(const head& h, const request& r, key_body body) {
-  if (auto why = bound(r))
+  if (auto why = refuse_bound(r, "make or change keys"))
     co_return *why;
   auto unseen = co_await end_unseen(h, r);
   if (unseen)
@@ -102,7 +98,7 @@ asio::awaitable<reply> make(const head& h, const request& r, key_body body) {
 }
 
 asio::awaitable<reply> change(const head& h, const request& r, key_change body) {
-  if (auto why = bound(r))
+  if (auto why = refuse_bound(r, "make or change keys"))
     co_return *why;
   change_key command;
   command.account = r.who->account;

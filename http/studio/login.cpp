@@ -62,6 +62,8 @@ asio::awaitable<reply> signup(const head& h, const request& r, signup_body body)
   auto username = canonical_username(body.username);
   if (!username)
     co_return invalid("username must have 3 to 32 characters: letters, digits, '.', '_' or '-'", "username");
+  if (reserved_username(*username))
+    co_return invalid("username: this name is reserved; choose another", "username");
   auto hash = co_await h.hashing.hash(std::move(body.password), r.remote_address);
   if (!hash)
     co_return unavailable("Too many people sign up at this moment; try again shortly");
@@ -133,8 +135,7 @@ asio::awaitable<reply> logout(const head& h, const request& r) {
     tell_streams(h, r.who->account);
   }
   json answer = {{"success", true}};
-  co_return reply::of(std::move(answer))
-      .with("set-cookie", std::string{session_cookie} + "=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+  co_return reply::of(std::move(answer)).with("set-cookie", no_session_cookie);
 }
 
 asio::awaitable<reply> auth_check(const head& h, const request& r) {

@@ -1,6 +1,7 @@
 #include "http/studio/password.hpp"
 
 #include "common/random.hpp"
+#include "common/text.hpp"
 #include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
@@ -10,12 +11,6 @@ namespace troupe::http::studio {
 namespace {
 
 constexpr timestamp token_ms = 3'600'000; // an hour
-
-std::string lower(std::string text) {
-  for (auto& c : text)
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
-}
 
 /// By user name or by confirmed address.
 std::optional<std::string> account_of(const head& h, const std::string& typed) {
@@ -92,7 +87,9 @@ asio::awaitable<reply> ask_for_reset(const head& h, const request& r, reset_requ
   issue.expires_at = issue.at + token_ms;
   issue.who = asker_of(r);
   auto issued = co_await h.actors.ask(std::move(issue));
-  if (issued)
+  if (!issued) // enough are on their way: one commit too
+    co_await note_failure(h, r, std::move(*account), "reset_asked");
+  else
     h.mails.send({email, "Reset your password",
                   "Someone asked to reset the password of your account " + issued->username +
                       ". If that was you, choose a new one within an hour:\n\n" +
@@ -126,7 +123,9 @@ asio::awaitable<reply> reset(const head& h, const request& r, reset_body body) {
 }
 
 asio::awaitable<reply> change_email(const head& h, const request& r, email_body body) {
-  auto email = lower(std::move(body.email));
+  if (auto why = refuse_bound(r, "change the address")) // with the new one the password could be reset
+    co_return *why;
+  auto email = lower(body.email);
   auto row = read_row(h.database, storage::table::accounts, r.who->account).value_or(json::object());
   auto now = row.value("email", std::string{});
   auto why = co_await mail_confirmation(h, r, r.who->account, r.who->username, email);
@@ -196,7 +195,7 @@ asio::awaitable<void> note_failure(const head& h, const request& r, std::string 
 
 asio::awaitable<std::optional<problem>> mail_confirmation(const head& h, const request& r, std::string account,
                                                           std::string username, std::string email) {
-  email = lower(std::move(email));
+  email = lower(email);
   auto token = random_hex(32);
   issue_token issue;
   issue.account = std::move(account);
@@ -207,6 +206,8 @@ asio::awaitable<std::optional<problem>> mail_confirmation(const head& h, const r
   issue.expires_at = issue.at + token_ms;
   issue.who = asker_of(r);
   auto issued = co_await h.actors.ask(std::move(issue));
+  if (!issued && read_refusal(issued.error()).why == refusal::queue_full)
+    co_return std::nullopt;
   if (!issued)
     co_return problem_of(issued.error());
   h.mails.send({email, "Confirm your address",

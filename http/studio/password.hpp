@@ -55,7 +55,7 @@ inline constexpr const char* nobody = "nobody";
 /// /api/settings/email/confirm. `h` must outlive them.
 std::vector<endpoint> password_endpoints(const head& h);
 
-/// Checks the password of who asks: the encoded hash that it matched, or why not (401, 503).
+/// Checks the password of who asks: the encoded hash that it matched, or why not (403, 503).
 asio::awaitable<std::variant<std::string, problem>> check_password(const head& h, const request& r,
                                                                    std::string password);
 

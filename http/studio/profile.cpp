@@ -99,10 +99,14 @@ asio::awaitable<reply> set_avatar(const head& h, const request& r) {
     co_return problem{413, "payload_too_large", "The picture must be at most 10 MB", json::object(), {}};
   if (!is_picture(*bytes))
     co_return problem{415, "unsupported_media_type", "The picture must be PNG, JPEG or WebP", json::object(), {}};
-  auto made = co_await h.pictures.make(std::string{*bytes});
+  auto made = co_await h.pictures.make(r.who->account, std::string{*bytes});
   if (!made) {
     if (made.error().code == "media")
       co_return invalid("The picture cannot be read: " + made.error().message, "avatar");
+    if (made.error().code == "own") {
+      reply wait{problem{429, "rate_limited", "A picture of yours is being made ready", {{"retry_after", 1}}, {}}};
+      co_return std::move(wait).with("retry-after", "1");
+    }
     co_return unavailable("The picture cannot be made ready now; try again shortly");
   }
   change_profile command;

@@ -105,9 +105,17 @@ asio::awaitable<reply> run(const head& h, const request& r, run_body body) {
   co_return reply::of(std::move(answer), 202);
 }
 
-asio::awaitable<reply> reload(const head& h) {
+asio::awaitable<reply> reload(const head& h, const request& r) {
   auto problems = h.workflows.load(h.workflow_folder);
   if (problems.empty()) {
+    note_security note;
+    note.account = r.who->account;
+    note.kind = "workflows_reloaded";
+    note.at = now_ms();
+    note.who = asker_of(r);
+    auto noted = co_await h.actors.ask(std::move(note));
+    if (!noted)
+      co_return problem_of(noted.error());
     json answer = {{"success", true}, {"workflows", h.workflows.all().size()}};
     co_return reply::of(std::move(answer));
   }
@@ -231,7 +239,7 @@ std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
                          .summary = "Read the definitions again: all of them or, on any mistake, none",
                          .tags = {"Admin"},
                          .needs = access::admin},
-                        [&h](const request&, nothing, nothing) { return reload(h); }));
+                        [&h](const request& r, nothing, nothing) { return reload(h, r); }));
   out.push_back(declare({.path = "/api/jobs/{id}",
                          .operation = "job_describe",
                          .summary = "A job: stages with device, attempts, timings and charge; artifacts; why it waits",

@@ -37,7 +37,7 @@ void describe(V& v, body& x) {
   v.optional("site", x.site, "", {.length_max = 100, .form = form::url});
   v.optional("mail", x.mail, "", {.form = form::email});
   v.optional("file", x.file, "", {.form = form::file_name});
-  v.optional("word", x.word, "", {.form = form::username});
+  v.optional("word", x.word, "", {.form = form::identifier});
   v.optional("id", x.id, "", {.form = form::uuid});
   v.optional("shots", x.shots, "", {.items_min = 1, .items_max = 3});
   v.optional("weights", x.weights, "", {.items_max = 3});

@@ -15,7 +15,7 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
-from studio import PATIENCE, USER_PASSWORD, Head, User, account_of, wait_until  # noqa: E402
+from studio import ADMIN_PASSWORD, PATIENCE, USER_PASSWORD, Head, User, account_of, wait_until  # noqa: E402
 
 OTHER_PASSWORD = "another horse, another battery"
 
@@ -130,6 +130,56 @@ class Accounts(unittest.TestCase):
             self.assertEqual(bound.send("POST", "/api/keys", {"name": "free"}).status, 403, terms)
             self.assertEqual(bound.send("PATCH", f"/api/keys/{made['id']}", {"spend_limit": 0}).status, 403, terms)
 
+    def test_a_bound_key_takes_neither_the_address_nor_a_role_nor_money(self):
+        owner = self.signed_up("bounded")
+        for terms in ({"scopes": ["read", "account"]}, {"expires_in_s": 1000}, {"spend_limit": 5}):
+            bound, _ = self.with_key(owner, **terms)
+            self.assertEqual(bound.send("POST", "/api/settings/email", {"email": "taken@example.org"}).status, 403, terms)
+        buys = [("/api/credits/topup", {"credits": 100}), ("/api/stripe/create-checkout", {"tier": "starter"}), ("/api/stripe/create-portal", {})]
+        for terms, good in (({}, True), ({"rate_limit_per_minute": 100}, True), ({"scopes": ["read", "account"]}, True), ({"expires_in_s": 1000}, False),
+                            ({"spend_limit": 5}, False), ({"scopes": ["account"], "spend_limit": 5}, False), ({"scopes": ["read", "generate"]}, False)):
+            key, _ = self.with_key(owner, **terms)
+            for path, body in buys:
+                status = key.send("POST", path, body).status
+                self.assertEqual(status != 403, good, f"{terms} {path}: {status}")
+        helper, _ = self.with_key(self.boss, scopes=["admin"])
+        self.assertEqual(helper.send("PUT", "/api/admin/accounts/bounded", {"role": "admin"}).status, 403)
+        self.assertEqual(helper.send("PUT", "/api/admin/accounts/bounded", {"tier": "pro"}).status, 200)
+
+    def test_a_bound_key_does_not_get_the_kept_answer_of_a_free_credential(self):
+        owner = self.signed_up("kept-answer")
+        bound, _ = self.with_key(owner, scopes=["read", "account"])
+        once = {"Idempotency-Key": "the-same-for-both"}
+        made = owner.send("POST", "/api/keys", {"name": "free"}, headers=once)
+        self.assertEqual(made.status, 201, made)
+        stolen = bound.send("POST", "/api/keys", {"name": "free"}, headers=once)
+        self.assertEqual(stolen.status, 409, stolen)
+        self.assertNotIn(made.json["key"].encode(), stolen.bytes)
+        self.assertEqual(owner.send("POST", "/api/keys", {"name": "free"}, headers=once).json, made.json)
+
+    def test_a_spend_limit_however_small_is_a_limit(self):
+        owner = self.signed_up("stingy")
+        _, made = self.with_key(owner, spend_limit=1)
+        changed = owner.send("PATCH", f"/api/keys/{made['id']}", {"spend_limit": 1e-9})
+        self.assertEqual((changed.status, changed.json["spend_limit"]), (200, 0.000001))
+
+    def test_so_many_keys_and_no_more(self):
+        owner = self.signed_up("collector")
+        for i in range(50):
+            self.assertEqual(owner.send("POST", "/api/keys", {"name": str(i)}).status, 201)
+        answer = owner.send("POST", "/api/keys", {"name": "one more"})
+        self.assertEqual(answer.status, 409, answer)
+        self.assertIn("50", answer.json["error"])
+
+    def test_a_stream_ends_when_its_key_may_not_read_any_more(self):
+        owner = self.signed_up("unread")
+        user, made = self.with_key(owner, scopes=["read"])
+        stream = OpenStream(user)
+        owner.ask("PATCH", f"/api/keys/{made['id']}", {"name": "still reads"})
+        self.assertFalse(stream.ended.wait(0.3))
+        owner.ask("PATCH", f"/api/keys/{made['id']}", {"scopes": ["generate"]})
+        self.assertTrue(stream.ends_within(5))
+
     def test_the_terms_of_a_key_are_shown_changed_and_kept_over_a_restart(self):
         owner = self.signed_up("termed")
         _, made = self.with_key(owner, name="first", expires_in_s=3000, rate_limit_per_minute=7, spend_limit=2.5)
@@ -227,7 +277,62 @@ class Accounts(unittest.TestCase):
         self.assertEqual(keyed.send("GET", "/api/credits").status, 401)
         self.assertEqual(self.head.anyone().send("POST", "/api/login", {"username": "disabled", "password": USER_PASSWORD}).status, 401)
 
+    def test_the_last_admin_stays_one(self):
+        second = self.signed_up("second-admin")
+        for change in ({"role": "user"}, {"disabled": True}):
+            answer = self.boss.send("PUT", "/api/admin/accounts/admin", dict(change, grant_credits=5))
+            self.assertEqual(answer.status, 409, answer)
+        refused = self.boss.send("POST", "/api/account/delete", {"password": ADMIN_PASSWORD})
+        self.assertEqual(refused.status, 409, refused)
+        self.boss.ask("PUT", "/api/admin/accounts/second-admin", {"role": "admin"})
+        stream = OpenStream(second)
+        # Both at once: one of them must be refused.
+        found = []
+        threads = [threading.Thread(target=lambda who=who, whom=whom: found.append(who.send("PUT", f"/api/admin/accounts/{whom}", {"role": "user"}).status))
+                   for who, whom in ((self.boss, "second-admin"), (second, "admin"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertIn(200, found)
+        self.assertEqual(len([status for status in found if status in (403, 409)]), 1, found)
+        if self.boss.send("GET", "/api/admin/nodes").status == 403:
+            second.ask("PUT", "/api/admin/accounts/admin", {"role": "admin"})
+            self.boss.ask("PUT", "/api/admin/accounts/second-admin", {"role": "user"})
+        self.assertTrue(stream.ends_within(5), "an admin's stream goes on without the role")
+        self.head.restart()
+        self.boss.move_to(self.head.port)
+        self.assertEqual(self.boss.send("PUT", "/api/admin/accounts/admin", {"role": "user"}).status, 409, "also after a restart")
+
+    def test_names_of_the_operator_and_of_ids_are_not_to_be_had(self):
+        anyone = self.head.anyone()
+        for name in ("root", "System", "ADMIN", account_of(self.signed_up("idol"))):
+            answer = anyone.send("POST", "/api/signup", {"username": name, "password": USER_PASSWORD})
+            self.assertEqual(answer.status, 400, f"{name}: {answer}")
+
     # -- passwords and addresses
+
+    def test_a_mail_for_another_address_is_worthless_once_the_password_is_another(self):
+        user = self.signed_up("regained")
+        other = self.logged_in("regained")
+        for i, end in enumerate([lambda: user.send("DELETE", "/api/sessions"),
+                                 lambda: user.send("POST", "/api/settings/change-password", {"current_password": USER_PASSWORD, "new_password": OTHER_PASSWORD})]):
+            before = len(mails(self.head, "Confirm your address"))
+            asking = other if i == 0 else user
+            self.assertEqual(asking.send("POST", "/api/settings/email", {"email": f"thief{i}@example.org"}).status, 200)
+            token = token_in(wait_for_mail(self.head, "Confirm your address", before + 1)[-1][2])
+            self.assertEqual(end().status, 200)
+            self.assertEqual(self.head.anyone().send("POST", "/api/settings/email/confirm", {"token": token}).status, 400, i)
+        self.assertEqual(user.get("/api/profile")["email"], "")
+
+    def test_who_asks_for_another_address_again_and_again_gets_the_same_answer_and_no_mail(self):
+        user = self.signed_up("insistent")
+        before = len(mails(self.head, "Confirm your address"))
+        answers = [user.send("POST", "/api/settings/email", {"email": "insistent@example.org"}) for _ in range(6)]
+        self.assertEqual({(a.status, a.bytes) for a in answers}, {(200, answers[0].bytes)})
+        wait_for_mail(self.head, "Confirm your address", before + 3)
+        time.sleep(0.3)
+        self.assertEqual(len(mails(self.head, "Confirm your address")), before + 3)
 
     def test_a_new_password_ends_all_other_sessions_and_their_streams(self):
         user = self.signed_up("changer")
@@ -278,6 +383,7 @@ class Accounts(unittest.TestCase):
         wait_for_mail(self.head, "Reset your password", before + 3)
         time.sleep(0.3)
         self.assertEqual(len(mails(self.head, "Reset your password")), before + 3)
+        self.assertEqual(len(self.events(account="mailbox", kind="reset_asked")), 8, "a request is told, mail or not")
 
     def test_an_address_counts_once_it_is_confirmed_and_belongs_to_one(self):
         first = self.with_address("owner-of-it", "shared@example.org")
@@ -408,6 +514,29 @@ class Accounts(unittest.TestCase):
         self.assertEqual(user.get("/api/profile")["avatar"], None)
         self.assertEqual(user.send("GET", "/api/profile/avatar").status, 404)
 
+    def test_of_one_account_one_portrait_is_made_at_a_time(self):
+        user = self.signed_up("eager")
+        content, found = self.picture("a.png", size="3000x2000"), []
+        threads = [threading.Thread(target=lambda: found.append(user.send("POST", "/api/profile/avatar", content=content, content_type="image/png")))
+                   for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual({answer.status for answer in found}, {200, 429})
+        self.assertTrue(all("retry-after" in answer.headers for answer in found if answer.status == 429))
+        self.assertEqual(user.send("POST", "/api/profile/avatar", content=content, content_type="image/png").status, 200)
+
+    def test_a_profile_that_does_not_change_writes_nothing(self):
+        user = self.signed_up("steady")
+        user.post("/api/profile", {"display_name": "Steady"})
+        history = lambda: self.boss.get(f"/api/admin/actors/account/{account_of(user)}?events=500")["events"]
+        before = history()
+        for _ in range(3):
+            self.assertEqual(user.post("/api/profile", {"display_name": "Steady"})["display_name"], "Steady")
+            user.post("/api/settings/theme", {"theme": "dark"})
+        self.assertEqual(history(), before)
+
     # -- the audit log
 
     def events(self, **filters):
@@ -441,6 +570,8 @@ class Accounts(unittest.TestCase):
             self.assertIn(kind, kinds)
         self.assertEqual([row["details"] for row in rows if row["kind"] == "refund"],
                          [{"credits": 2, "reason": "it was dark", "reference": "complaint-1"}])
+        self.boss.ask("PUT", "/api/admin/accounts/audited", {"tier": "pro", "disabled": False, "reason": "as it is already"})
+        self.assertEqual(len(self.events(account="audited", kind="account_changed")), 1, "what changes nothing is no change")
         for row in rows:
             self.assertEqual(row["address"], "127.0.0.1", row)
             self.assertRegex(row["request_id"], r"^[0-9a-f-]{36}$")
@@ -484,8 +615,9 @@ class Farewell(unittest.TestCase):
         self.assertEqual(copy["account"]["profile"]["display_name"], "Gone Girl")
         self.assertEqual([job["job_id"] for job in copy["jobs"]["rows"]], [done])
         self.assertTrue(copy["credits"]["rows"] and copy["audit"]["rows"] and copy["account"]["sessions"])
+        self.assertIn("subscription", copy)
         page = user.get("/api/account/export?limit=1")
-        rest = user.get(f"/api/account/export?limit=5000&credits_after={page['credits']['next']}")
+        rest = user.get(f"/api/account/export?limit=1000&credits_after={page['credits']['next']}")
         self.assertEqual(page["credits"]["rows"] + rest["credits"]["rows"], copy["credits"]["rows"])
         before = self.boss.get(f"/api/admin/actors/ledger/{account}?events=500")["events"]
 
@@ -516,9 +648,10 @@ class Farewell(unittest.TestCase):
 class PostOffice(threading.Thread):
     """A mail server of a few lines (RFC 5321) that keeps what it is given, and turns the first away when told so."""
 
-    def __init__(self, refusals=0):
+    def __init__(self, refusals=0, refusal="451 come back later"):
         super().__init__(daemon=True)
         self.refusals = refusals
+        self.refusal = refusal
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.got = []
@@ -546,7 +679,7 @@ class PostOffice(threading.Thread):
             elif word == "MAIL":
                 if self.refusals > 0:
                     self.refusals -= 1
-                    say("451 come back later")
+                    say(self.refusal)
                 else:
                     letter["from"] = line
                     say("250 ok")
@@ -584,6 +717,44 @@ class Mail(unittest.TestCase):
         self.assertIn("https://studio.example.org/confirm-email#token=", letter["text"])
         self.assertEqual(user.send("POST", "/api/settings/email/confirm", {"token": token_in(letter["text"])}).status, 200)
         self.assertFalse((head.data / "outbox").exists())
+        # Where the link leads there is a page; browsers come by https and must be taken for the studio's own.
+        link = re.search(r"https://studio\.example\.org(/confirm-email)#token=", letter["text"]).group(1)
+        for page in (link, "/reset"):
+            shown = head.anyone().send("GET", page)
+            self.assertEqual((shown.status, shown.headers["content-type"]), (200, "text/html; charset=utf-8"))
+            self.assertIn("default-src 'none'; script-src 'self'", shown.headers["content-security-policy"])
+            self.assertEqual(shown.headers["referrer-policy"], "no-referrer")
+            files = re.findall(r'(?:src|href)="([^"]+)"', shown.bytes.decode())
+            self.assertEqual(len(files), 2)
+            for file in files:
+                self.assertTrue(file.startswith("/mailed/"), file)
+                self.assertEqual(head.anyone().send("GET", file).status, 200)
+            path = re.search(r'data-path="([^"]+)"', shown.bytes.decode()).group(1)
+            self.assertEqual(head.anyone().send("POST", path, {"token": "0" * 64, "new_password": USER_PASSWORD}).status, 400)
+        login = head.anyone().send("POST", "/api/login", {"username": "mailed", "password": USER_PASSWORD})
+        self.assertIn("; Secure", login.headers["set-cookie"])
+        cookie = login.headers["set-cookie"].split(";")[0]
+        for origin, status in (("https://studio.example.org", 200), ("https://elsewhere.example.org", 403)):
+            answer = head.anyone().send("POST", "/api/settings/theme", {"theme": "dark"}, headers={"Cookie": cookie, "Origin": origin})
+            self.assertEqual(answer.status, status, origin)
+
+    def test_a_mail_that_waits_keeps_no_other_and_one_refused_for_good_is_not_tried_again(self):
+        for refusal, tried_again in (("451 come back later", True), ("550 never", False)):
+            office = PostOffice(refusals=1, refusal=refusal)
+            office.start()
+            self.addCleanup(office.listener.close)
+            head = Head({"node.local": False, "mail.smtp_url": f"smtp://127.0.0.1:{office.port}", "mail.require_tls": False}).start()
+            self.addCleanup(head.destroy)
+            users = [head.user(name, tier="free", key=False) for name in ("first", "second")]
+            users[0].post("/api/settings/email", {"email": "first@example.org"})
+            wait_until(lambda: "the server did not take" in head.log_text(), 20, "the refusal is logged")
+            users[1].post("/api/settings/email", {"email": "second@example.org"})
+            wait_until(lambda: office.got, 20, "the second mail arrives")
+            self.assertIn("second@", office.got[0]["to"])
+            if tried_again:
+                wait_until(lambda: len(office.got) == 2, 20, "the first mail arrives")
+            else:
+                self.assertIn("was not sent, after 1 tries", head.log_text())
 
     def test_no_mail_goes_over_a_line_that_is_not_encrypted_unless_allowed(self):
         office = PostOffice()

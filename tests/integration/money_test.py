@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -141,6 +142,39 @@ class Money(unittest.TestCase):
         for wrong in [{"credits": 0}, {"reason": " "}, {"reference": ""}, {"job_id": "someone-elses"}]:
             self.assertEqual(self.admin.send("POST", path, dict(refund, **wrong)).status, 400, wrong)
         self.assertEqual(self.admin.send("POST", "/api/admin/accounts/nobody-at-all/refunds", refund).status, 404)
+        other = self.admin.send("POST", path, dict(refund, credits=9))
+        self.assertEqual((other.json["refunded"], other.json["credits"]), (False, 4), "what was booked, not what was asked")
+
+    def at_once(self, method, path, body, count=6):
+        """The same request several times at one moment: the answers."""
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(self.admin.send(method, path, body))) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    def test_of_many_refunds_with_one_reference_one_is_made_and_told(self):
+        user = self.head.user("hasty", tier="free")
+        answers = self.at_once("POST", "/api/admin/accounts/hasty/refunds", {"credits": 4, "reason": "dark", "reference": "case-8"})
+        self.assertEqual({answer.status for answer in answers}, {200})
+        self.assertEqual([answer.json["refunded"] for answer in answers].count(True), 1)
+        self.assertEqual({answer.json["credits"] for answer in answers}, {4})
+        self.assertEqual(user.get("/api/credits")["credit_balance"], 154)
+        self.assertEqual(len(self.admin.get("/api/admin/audit?account=hasty&kind=refund")["events"]), 1)
+
+    def test_a_grant_with_a_reference_is_made_once(self):
+        user = self.head.user("gifted", tier="free")
+        path, gift = "/api/admin/accounts/gifted", {"grant_credits": 7, "reason": "a gift", "reference": "gift-1"}
+        answers = [self.admin.send("PUT", path, gift) for _ in range(3)]
+        self.assertEqual([(answer.status, answer.json["granted"]) for answer in answers], [(200, True), (200, False), (200, False)])
+        answers = self.at_once("PUT", path, dict(gift, reference="gift-2"))
+        self.assertLessEqual([answer.json.get("granted") for answer in answers].count(True), 1)
+        self.assertEqual(self.admin.send("PUT", path, dict(gift, reference="gift-2")).json["granted"], False)
+        self.assertEqual(user.get("/api/credits")["credit_balance"], 150 + 14)
+        self.assertEqual(len(self.admin.get("/api/admin/audit?account=gifted&kind=credits_granted")["events"]), 2)
+        self.assertEqual(self.admin.get("/api/admin/audit?account=gifted&kind=account_changed")["events"], [])
 
     def test_a_key_spends_no_more_than_its_limit(self):
         user = self.head.user("limited", tier="free", key=False)

@@ -106,6 +106,33 @@ class Starting(unittest.TestCase):
         self.assertIn(str(head.process.pid), said)
 
 
+    def test_a_secret_key_that_is_lost_is_not_made_anew_under_the_accounts(self):
+        head = Head({"node.local": False}).start()
+        self.addCleanup(head.destroy)
+        user = head.user("keyed")
+        self.assertEqual(head.stop(), 0)
+        kept = (head.data / "secret.key").read_bytes()
+        (head.data / "secret.key").unlink()
+        lost = subprocess.run(head.arguments(), capture_output=True, text=True, timeout=60 * PATIENCE, env=head.environment)
+        self.assertEqual(lost.returncode, EXIT_CONFIGURATION, lost.stderr)
+        self.assertIn("restore it", lost.stderr)
+        self.assertFalse((head.data / "secret.key").exists())
+        (head.data / "secret.key").write_bytes(kept)
+        head.start()
+        self.assertEqual(user.send("GET", "/api/credits").status, 200)
+
+    def test_a_user_called_admin_who_is_none_is_warned_of(self):
+        head = Head({"node.local": False}).start()
+        self.addCleanup(head.destroy)
+        head.user("other", tier="free", key=False)
+        boss = head.admin()
+        boss.ask("PUT", "/api/admin/accounts/other", {"role": "admin"})
+        boss.ask("PUT", "/api/admin/accounts/admin", {"role": "user"})
+        self.assertNotIn("NOT an admin", head.log_text())
+        head.restart()
+        wait_until(lambda: "the user 'admin' is NOT an admin" in head.log_text(), 20, "the warning")
+
+
 class Running(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-workflows-"))
@@ -184,6 +211,8 @@ class Running(unittest.TestCase):
             self.assertEqual((kept["version"], len(kept["stages"])), (1, 3))
         self.write("chain.json", chain(1, 3))
         self.assertEqual(self.reload().status, 200)
+        told = self.admin.get("/api/admin/audit?kind=workflows_reloaded")["events"]
+        self.assertEqual([(row["by_username"], row["account"]) for row in told], [("admin", "")], "reloads that failed changed nothing")
         plain = self.head.user("plain")
         self.assertEqual(plain.send("POST", "/api/admin/workflows/reload", {}).status, 403)
 

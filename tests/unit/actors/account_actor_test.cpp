@@ -16,6 +16,7 @@ using testing::slow_journal;
 struct AccountActor : ::testing::Test {
   slow_journal disk;
   actor_board board;
+  admin_roll admins;
   deterministic_system cluster;
   caf::actor alice;
 
@@ -37,7 +38,8 @@ struct AccountActor : ::testing::Test {
 
   caf::actor again() {
     auto past = disk.replay("account/alice");
-    return cluster.system.spawn<account_actor>(std::ref(board), std::ref(disk), std::string{"alice"}, std::move(*past));
+    return cluster.system.spawn<account_actor>(std::ref(board), std::ref(disk), std::ref(admins), std::string{"alice"},
+                                               std::move(*past));
   }
   static asker from() { return {"alice", "session", "192.0.2.7", "request-1"}; }
 
@@ -136,6 +138,71 @@ TEST_F(AccountActor, a_new_password_ends_all_sessions_but_the_askers_in_the_same
   EXPECT_EQ(told(), std::vector<std::string>{"password_changed"});
 }
 
+TEST_F(AccountActor, a_new_password_ends_every_token_in_the_same_batch) {
+  auto moving = token("t1");
+  moving.kind = "email";
+  moving.email = "thief@example.org";
+  ASSERT_TRUE(cluster.ask(alice, std::move(moving)));
+  ASSERT_TRUE(cluster.ask(alice, token("t2")));
+  ASSERT_TRUE(cluster.ask(alice, password("first", "second")));
+  EXPECT_TRUE(removed(table::account_tokens, "t1")) << "with it the account could be taken back";
+  EXPECT_TRUE(removed(table::account_tokens, "t2"));
+}
+
+TEST_F(AccountActor, who_ends_all_sessions_ends_the_tokens_for_another_address) {
+  auto moving = token("t1");
+  moving.kind = "email";
+  ASSERT_TRUE(cluster.ask(alice, std::move(moving)));
+  ASSERT_TRUE(cluster.ask(alice, token("t2")));
+  end_sessions all;
+  all.account = "alice";
+  all.at = 5000;
+  ASSERT_TRUE(cluster.ask(alice, std::move(all)));
+  EXPECT_TRUE(removed(table::account_tokens, "t1"));
+  EXPECT_FALSE(removed(table::account_tokens, "t2")) << "that went to the address that is confirmed";
+}
+
+TEST_F(AccountActor, the_last_admin_stays_one_and_a_failing_disk_forgets_none) {
+  auto change = [&](std::string role, std::string disabled) {
+    change_account out;
+    out.account = "alice";
+    out.role = std::move(role);
+    out.disabled = std::move(disabled);
+    out.at = 5000;
+    return cluster.ask(alice, std::move(out));
+  };
+  ASSERT_TRUE(change("admin", ""));
+  EXPECT_TRUE(admins.is_last("alice"));
+  for (auto [role, disabled] : {std::pair{"user", ""}, std::pair{"", "yes"}}) {
+    auto refused = change(role, disabled);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(read_refusal(refused.error()).why, refusal::conflict);
+  }
+  delete_account end;
+  end.account = "alice";
+  end.verified = "first";
+  EXPECT_FALSE(cluster.ask(alice, std::move(end)));
+  admins.enter("bob");
+  disk.next_status = storage::commit_status::full;
+  EXPECT_FALSE(change("user", ""));
+  disk.next_status = storage::commit_status::ok;
+  EXPECT_TRUE(admins.leave("bob")) << "alice is one still";
+  EXPECT_TRUE(admins.is_last("alice"));
+  admins.enter("bob");
+  alice = again();
+  ASSERT_TRUE(change("user", ""));
+  EXPECT_TRUE(removed(table::admins, "alice"));
+  EXPECT_TRUE(admins.is_last("bob"));
+}
+
+TEST_F(AccountActor, a_profile_that_does_not_change_is_no_event) {
+  change_profile same;
+  same.account = "alice";
+  same.changes = {{"theme", "dark"}, {"bio", ""}};
+  ASSERT_TRUE(cluster.ask(alice, std::move(same)));
+  EXPECT_TRUE(disk.written.back().appends.empty());
+}
+
 TEST_F(AccountActor, a_token_works_once_and_not_after_its_time_also_after_a_restart) {
   ASSERT_TRUE(cluster.ask(alice, token("t1")));
   ASSERT_TRUE(cluster.ask(alice, token("t2")));
@@ -175,6 +242,7 @@ TEST_F(AccountActor, of_a_deleted_account_every_door_goes_and_the_past_is_erased
   EXPECT_TRUE(removed(table::api_keys, "hash-of-k1"));
   EXPECT_TRUE(removed(table::accounts, "alice"));
   EXPECT_TRUE(removed(table::usernames, "alice"));
+  EXPECT_TRUE(removed(table::subscriptions, "alice"));
   const auto& batch = disk.written.back();
   ASSERT_EQ(batch.erasures.size(), 2u);
   EXPECT_EQ(batch.erasures.front().name, "account/alice");

@@ -9,7 +9,7 @@ namespace {
 
 account_core somebody() {
   account_core out;
-  out.evolve(created{"a1", "somebody", "", "hash-of-password", "user", "free", 1000});
+  out.evolve(created{"a1", "somebody", "hash-of-password", "user", "free", 1000});
   return out;
 }
 

@@ -18,6 +18,7 @@ struct Directory : ::testing::Test {
   std::filesystem::path folder;
   std::unique_ptr<storage::database> database;
   actor_board board;
+  admin_roll admins;
   caf::actor_system_config config;
   std::unique_ptr<caf::actor_system> system;
   caf::actor directory;
@@ -38,8 +39,8 @@ struct Directory : ::testing::Test {
     quick.passivate_after_ms = 0;
     auto make = [this](caf::event_based_actor& parent, actor_kind kind, std::string id, past_of_actor past) {
       if (kind == actor_kind::account)
-        return parent.spawn<account_actor>(std::ref(board), std::ref(database->journal()), std::move(id),
-                                           std::move(past.events));
+        return parent.spawn<account_actor>(std::ref(board), std::ref(database->journal()), std::ref(admins),
+                                           std::move(id), std::move(past.events));
       return parent.spawn<ledger_actor>(std::ref(board), std::ref(database->journal()), std::move(id),
                                         std::move(past.events), past.last_feed_id);
     };

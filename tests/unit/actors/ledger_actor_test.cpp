@@ -90,6 +90,22 @@ TEST_F(LedgerActor, ATopupLeavesARowThatRemembersItsReference) {
   EXPECT_EQ(again->balance, credits(50));
 }
 
+TEST_F(LedgerActor, WritesWhatTellsOfMoneyOnlyWhenMoneyMoves) {
+  auto who = ledger();
+  auto ask = [&] {
+    auto refund = request({{"refund", credits(5), {}, {}, {}, "dark", "case-1"}});
+    refund.if_moved.push_back({storage::table::audit, "when", "told", true});
+    return cluster.ask(who, std::move(refund));
+  };
+  auto first = ask();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(disk.written.back().rows.size(), 2u) << "the reference, and what is told";
+  auto again = ask();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->transfers, 0u);
+  EXPECT_TRUE(disk.written.back().rows.empty());
+}
+
 TEST_F(LedgerActor, SaysWhatAKeyHasLeft) {
   auto who = ledger();
   cluster.ask(who, request({grant(100)}));

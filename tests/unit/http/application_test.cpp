@@ -23,17 +23,17 @@ struct few_people : authenticator {
     auto shown = credentials_of(r);
     std::optional<identity> who;
     if (shown.key == "pk_root")
-      who = identity{"a0", "root", true, "studio", "k0", {}, false, {}};
+      who = identity{"a0", "root", true, "studio", "k0", {}, {}};
     else if (shown.key.ends_with("_ada"))
-      who = identity{"a1", "ada", false, "free", shown.key, {}, false, {}};
+      who = identity{"a1", "ada", false, "free", shown.key, {}, {}};
     else if (shown.session == "s1")
-      who = identity{"a1", "ada", false, "free", {}, "s1", true, {}};
+      who = identity{"a1", "ada", false, "free", {}, "s1", {}};
     else if (std::set<std::string>{"pk_read", "pk_generate", "pk_account", "pk_admin"}.contains(shown.key)) {
-      who = identity{"a0", "root", true, "studio", shown.key, {}, false, {}};
+      who = identity{"a0", "root", true, "studio", shown.key, {}, {}};
       who->scopes = {shown.key.substr(3)};
       who->admin = who->may("admin");
     } else if (shown.key == "pk_off")
-      co_return fail("api_disabled", "API access is disabled");
+      co_return fail("forbidden", "API access is disabled");
     else if (shown.key == "pk_down")
       co_return fail("unavailable", "internal words");
     co_return who;
@@ -127,7 +127,9 @@ protected:
     work.needs = access::account;
     all.push_back(declare(std::move(work), [this](const request& r, nothing, nothing) -> asio::awaitable<reply> {
       json out{{"work", ++worked}, {"job", r.only_once ? r.only_once->made : "no key"}};
-      co_return reply::of(std::move(out), r.query_value("status") ? std::stoi(*r.query_value("status")) : 200);
+      auto answer = reply::of(std::move(out), r.query_value("status") ? std::stoi(*r.query_value("status")) : 200);
+      answer.final = answer.status != 202;
+      co_return answer;
     }));
     auto made = application::make(with_pages(std::move(all), pages), people, options);
     ASSERT_TRUE(made) << made.error().message;
@@ -236,7 +238,7 @@ TEST_F(an_application, tells_401_from_403_and_503) {
   EXPECT_EQ(get("/api/admin/actors", {"authorization: Bearer pk_ada"})["error"], "Forbidden");
   EXPECT_EQ(last.status, 403);
   EXPECT_EQ(get("/api/admin/actors", {"authorization: bearer pk_root"})["who"], "root");
-  EXPECT_EQ(get("/v1/mine", {"authorization: Bearer pk_off"})["error"]["code"], "api_disabled");
+  EXPECT_EQ(get("/v1/mine", {"authorization: Bearer pk_off"})["error"]["message"], "API access is disabled");
   EXPECT_EQ(last.status, 403);
   auto down = get("/v1/mine", {"authorization: Bearer pk_down"});
   EXPECT_EQ(last.status, 503);
@@ -280,6 +282,9 @@ TEST_F(an_application, works_once_for_an_idempotency_key) {
   post_work("/v1/work?status=500", {"idempotency-key: failing"});
   post_work("/v1/work?status=500", {"idempotency-key: failing"});
   EXPECT_EQ(worked, 4) << "an error is no answer to keep";
+  post_work("/v1/work?status=202", {"idempotency-key: much"});
+  post_work("/v1/work?status=202", {"idempotency-key: much"});
+  EXPECT_EQ(worked, 6) << "what is not done goes on";
   answers.kept["a1/crashed"] = answers.kept["a1/k"];
   answers.kept["a1/crashed"].made = "j7";
   answers.kept["a1/crashed"].answered.reset();

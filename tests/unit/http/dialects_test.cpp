@@ -74,10 +74,10 @@ TEST(platform_errors, have_a_type_that_is_their_code) {
   struct row {
     const char *code, *expected;
   };
-  for (auto r : {row{"unauthorized", "invalid_api_key"}, row{"api_disabled", "api_disabled"},
-                 row{"insufficient_credits", "insufficient_credits"}, row{"unavailable", "provider_not_configured"},
-                 row{"upstream_failed", "provider_error"}, row{"messages_required", "messages_required"},
-                 row{"prompt_required", "prompt_required"}, row{"model_input_required", "model_required"}})
+  for (auto r : {row{"unauthorized", "invalid_api_key"}, row{"insufficient_credits", "insufficient_credits"},
+                 row{"unavailable", "provider_not_configured"}, row{"upstream_failed", "provider_error"},
+                 row{"messages_required", "messages_required"}, row{"prompt_required", "prompt_required"},
+                 row{"model_input_required", "model_required"}})
     EXPECT_EQ(render({400, r.code, "x", json::object(), {}}, family::platform)["error"]["code"], r.expected) << r.code;
 }
 
