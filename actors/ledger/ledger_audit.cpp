@@ -14,9 +14,11 @@ constexpr std::size_t problems_shown = 100;
 constexpr std::string_view ledgers = "ledger/";
 
 const std::map<std::string, std::pair<const char*, const char*>> ways{
-    {"hold", {"wallet", "held"}},        {"capture", {"held", "revenue"}},  {"settle", {"held", "carry"}},
-    {"meter", {"carry", "revenue"}},     {"release", {"held", "wallet"}},   {"grant", {"grants", "wallet"}},
-    {"allowance", {"grants", "wallet"}}, {"topup", {"payments", "wallet"}}, {"reversal", {"wallet", "payments"}},
+    {"hold", {"wallet", "held"}},         {"capture", {"held", "revenue"}},
+    {"settle", {"held", "carry"}},        {"meter", {"carry", "revenue"}},
+    {"release", {"held", "wallet"}},      {"grant", {"grants", "wallet"}},
+    {"allowance", {"grants", "wallet"}},  {"topup", {"payments", "wallet"}},
+    {"reversal", {"wallet", "payments"}}, {"reinstatement", {"payments", "wallet"}},
     {"refund", {"refunds", "wallet"}}};
 
 std::string in_credits(micro_credits amount) { return std::to_string(amount) + " micro-credits"; }
@@ -76,6 +78,9 @@ public:
   }
 
 private:
+  struct reversal {
+    micro_credits taken = 0, left = 0; // left: to be taken when it comes back to the wallet
+  };
   struct hold {
     micro_credits left = 0, charged = 0;
     std::set<std::string> stages;
@@ -107,6 +112,8 @@ private:
     if (books_["wallet"] < 0)
       wrong(what + " leaves the wallet with " + in_credits(books_["wallet"]));
     follow_hold(event, kind, amount, job, what);
+    if (kind == "reversal" || kind == "reinstatement")
+      follow_reversal(event, kind, amount, what);
     if (auto reference = event.value("reference", std::string{}); !reference.empty())
       follow_reference(kind, reference, id, what);
   }
@@ -155,6 +162,30 @@ private:
       wrong(what + ": the row of reference " + reference + " is missing or another's");
   }
 
+  void follow_reversal(const json& event, const std::string& kind, micro_credits amount, const std::string& what) {
+    auto completes = event.value("completes", std::string{});
+    auto& one = reversals_[completes.empty() ? event.value("reference", std::string{}) : completes];
+    if (kind == "reinstatement") {
+      if (amount != one.taken)
+        wrong(what + ": gives back " + in_credits(amount) + " of a reversal that took " + in_credits(one.taken));
+      one.left = 0;
+      return;
+    }
+    one.taken += amount;
+    if (!completes.empty()) {
+      one.left -= amount;
+      if (one.left < 0)
+        wrong(what + ": takes " + in_credits(-one.left) + " more than reversal " + completes + " had left");
+      return;
+    }
+    one.left = event.value("outstanding", micro_credits{0});
+    micro_credits left = 0;
+    for (const auto& [reference, other] : reversals_)
+      left += other.left;
+    if (one.left != 0 && left > books_["held"])
+      wrong(what + ": leaves " + in_credits(one.left) + " to be taken later, which is more than is held");
+  }
+
   void check_charge_of(const std::string& job, micro_credits charged) {
     auto row = from_.row(storage::table::jobs, job);
     if (!row)
@@ -192,8 +223,21 @@ private:
     }
     if (left != books_["held"])
       wrong("the snapshot's holds are not what is held");
+    compare_reversals(*state);
     if (state->at("transfers").get<std::uint64_t>() != last_id_)
       wrong("the snapshot counts another number of transfers");
+  }
+
+  void compare_reversals(const json& state) {
+    std::map<std::string, micro_credits> said, known; // what is left to be taken, by reference
+    for (const auto& one : state.value("partial_reversals", json::array()))
+      if (auto left = one.at("left").get<micro_credits>(); left != 0)
+        said[one.at("reference").get<std::string>()] = left;
+    for (const auto& [reference, one] : reversals_)
+      if (one.left != 0)
+        known[reference] = one.left;
+    if (said != known)
+      wrong("the snapshot of event " + std::to_string(last_seq_) + " has other partial reversals than the events");
   }
 
   const storage::reader& from_;
@@ -203,6 +247,7 @@ private:
   std::uint64_t last_seq_ = 0, last_id_ = 0;
   std::map<std::string, micro_credits> books_;
   std::map<std::string, hold> holds_;
+  std::map<std::string, reversal> reversals_; // by reference
   std::set<std::string> references_;
 };
 

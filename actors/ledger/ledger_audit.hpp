@@ -26,7 +26,8 @@ struct audit_report {
 
 /// Shows that
 ///  1. each account's events and transfers follow each other without a gap, and each kind moves what it may;
-///  2. no wallet was ever below zero, no hold gave more than it had, nothing was charged, paid or refunded twice;
+///  2. no wallet was ever below zero, no hold gave more than it had, nothing was charged, paid or refunded twice, and
+///     what is held took part in reversals, later, to the last and no further;
 ///  3. each snapshot says what the events up to it say;
 ///  4. every open hold belongs to an open job, and has its row; every reference has its row;
 ///  5. a job that has ended was charged what its row says;

@@ -62,7 +62,7 @@ std::optional<refusal_reason> ledger_core::judge(const transfer& asked, made& in
     return judge_hold(asked, into);
   if (kind == "capture" || kind == "meter")
     return judge_charge(asked, into);
-  if (kind == "topup" || kind == "reversal" || kind == "refund")
+  if (kind == "topup" || kind == "reversal" || kind == "reinstatement" || kind == "refund")
     return judge_referenced(asked, into);
   if (kind == "release")
     judge_release(asked, into);
@@ -114,15 +114,43 @@ std::optional<refusal_reason> ledger_core::judge_referenced(const transfer& aske
   if (asked.reference.empty() || asked.reference.size() > reference_bytes_max)
     return refuse(code::invalid, "a " + asked.kind + " must have a reference of 1 to " +
                                      std::to_string(reference_bytes_max) + " bytes");
-  if (asked.amount == 0)
+  if (asked.amount == 0 && asked.kind != "reinstatement") // of a reversal that found nothing
     return refuse(code::invalid, "a " + asked.kind + " of nothing");
   if (knows(asked.kind, asked.reference))
     return std::nullopt;
   into.push_back(from(asked));
-  if (asked.kind ==
-      "reversal") // what was spent meanwhile cannot be taken back; the reference is remembered all the same
-    into.back().amount = std::min(asked.amount, balance(account_book::wallet));
+  auto& one = into.back();
+  if (asked.kind == "reversal") {
+    // What was spent meanwhile cannot be taken back, what is held only later; the reference is remembered all the same.
+    one.amount = std::min(asked.amount, balance(account_book::wallet));
+    auto held = std::max<micro_credits>(0, balance(account_book::held) - outstanding());
+    one.outstanding = std::min(asked.amount - one.amount, held);
+  } else if (asked.kind == "reinstatement") {
+    if (const auto* partial = find_partial(asked.reference)) // it took more since it was asked about, or will no more
+      one.amount = partial->taken;
+  }
+  if (asked.kind == "topup")
+    complete_reversals(one.amount, {}, into);
+  else if (asked.kind == "reinstatement")
+    complete_reversals(one.amount, asked.reference, into);
   return std::nullopt;
+}
+
+// What comes into the wallet completes the reversals that had to leave something, the oldest first; but not the one
+// that is being given back.
+void ledger_core::complete_reversals(micro_credits brought, const std::string& but, made& into) const {
+  for (const auto& partial : partial_reversals_) {
+    auto amount = std::min(brought, partial.left);
+    if (amount == 0 || partial.reference == but)
+      continue;
+    transferred rest;
+    rest.kind = "reversal";
+    rest.amount = amount;
+    rest.completes = partial.reference;
+    rest.note = "what was held when it was paid back";
+    into.push_back(std::move(rest));
+    brought -= amount;
+  }
 }
 
 void ledger_core::judge_release(const transfer& asked, made& into) const {
@@ -131,6 +159,7 @@ void ledger_core::judge_release(const transfer& asked, made& into) const {
     return; // all of it was captured
   into.push_back(from(asked));
   into.back().amount = found->second.left;
+  complete_reversals(found->second.left, {}, into);
 }
 
 void ledger_core::judge_allowance(const transfer& asked, made& into) const {
@@ -150,6 +179,7 @@ bool ledger_core::knows(const std::string& kind, const std::string& reference) c
 ledger_core ledger_core::excerpt_for(const std::vector<transfer>& asked) const {
   ledger_core out;
   out.books_ = books_;
+  out.partial_reversals_ = partial_reversals_;
   out.period_ = period_;
   out.given_in_period_ = given_in_period_;
   out.transfers_ = transfers_;
@@ -201,12 +231,45 @@ void ledger_core::evolve(const event& happened) {
   } else if (e.kind == "allowance") {
     given_in_period_ = (e.period == period_ ? given_in_period_ : 0) + e.amount;
     period_ = e.period;
+  } else if (e.kind == "reversal") {
+    note_reversal(e);
+  } else if (e.kind == "reinstatement") { // what it had left stays with the customer
+    std::erase_if(partial_reversals_, [&](const partial_reversal& one) { return one.reference == e.reference; });
   }
   if (!e.reference.empty()) {
     references_.push_back(e.kind + ":" + e.reference);
     if (references_.size() > references_max)
       references_.pop_front();
   }
+}
+
+void ledger_core::note_reversal(const transferred& e) {
+  if (e.outstanding > 0)
+    partial_reversals_.push_back({e.reference, e.amount, e.outstanding});
+  for (auto& one : partial_reversals_)
+    if (one.reference == e.completes) {
+      one.taken += e.amount;
+      one.left -= e.amount;
+    }
+  if (partial_reversals_.size() <= partial_reversals_max)
+    return;
+  auto complete = std::find_if(partial_reversals_.begin(), partial_reversals_.end(),
+                               [](const partial_reversal& one) { return one.left == 0; });
+  if (complete != partial_reversals_.end())
+    partial_reversals_.erase(complete);
+}
+
+const ledger_core::partial_reversal* ledger_core::find_partial(const std::string& reference) const {
+  auto found = std::find_if(partial_reversals_.begin(), partial_reversals_.end(),
+                            [&](const partial_reversal& one) { return one.reference == reference; });
+  return found == partial_reversals_.end() ? nullptr : &*found;
+}
+
+micro_credits ledger_core::outstanding() const {
+  micro_credits out = 0;
+  for (const auto& one : partial_reversals_)
+    out += one.left;
+  return out;
 }
 
 micro_credits ledger_core::held_for(const std::string& job) const {
@@ -224,6 +287,8 @@ void ledger_core::check_invariants() const {
   TROUPE_CHECK(balance(account_book::held) >= 0);
   TROUPE_CHECK(std::accumulate(books_.begin(), books_.end(), micro_credits{0}) == 0);
   TROUPE_CHECK(owed() >= 0 && owed() < micro_per_credit);
+  for (const auto& one : partial_reversals_)
+    TROUPE_CHECK(one.taken >= 0 && one.left >= 0);
   // A busy account has thousands of holds: to sum them at every transfer would cost more than the transfer.
   constexpr std::size_t few = 64;
   if (holds_.size() <= few || transfers_ % 1024 == 0)

@@ -38,8 +38,10 @@ struct transferred {
   std::string kind;         // see route_of()
   micro_credits amount = 0; // > 0, or 0 for a hold or capture that is free and a reversal that found an empty wallet
   std::string job, stage, period, note;
-  std::string reference; // of a topup, reversal or refund
-  std::string key;       // id of the API key that asked for the hold
+  std::string reference;         // of a topup, reversal, reinstatement or refund
+  std::string completes;         // of a reversal that takes what an earlier one had to leave: that one's reference
+  std::string key;               // id of the API key that asked for the hold
+  micro_credits outstanding = 0; // of a reversal: what it has to leave for now, as it is held
   timestamp at = 0;
 };
 /// Empty fields are left out: a ledger is written far more often than read.
@@ -75,8 +77,11 @@ public:
   using event = ledger::event;
   using verdict = std::variant<std::vector<event>, refusal_reason>;
 
-  /// Topups, reversals and refunds whose references are known by heart. Older ones are known by their row.
+  /// Topups, reversals, reinstatements and refunds whose references are known by heart. Older ones are known by their
+  /// row.
   static constexpr std::size_t references_max = 1000;
+  /// Reversals in parts that are remembered when they are complete, in case they are given back.
+  static constexpr std::size_t partial_reversals_max = 1000;
 
   /// All of `asked`, in order, or a reason. What happened already (a capture of the same stage, a topup of the same
   /// reference) asks for nothing.
@@ -102,6 +107,14 @@ public:
   };
   const std::map<std::string, hold>& holds() const { return holds_; } // by job
 
+  /// A reversal that found too little in the wallet, and more of it held.
+  struct partial_reversal {
+    std::string reference;
+    micro_credits taken = 0, left = 0; // left: is taken from the next releases and payments
+  };
+  /// What partial reversals have left to be taken.
+  micro_credits outstanding() const;
+
   json to_json() const;
   static ledger_core from_json(const json& state);
 
@@ -110,7 +123,8 @@ public:
   ///  2. the sum over all books is zero;
   ///  3. what is held is the sum of what the open holds have left, and no hold has less than nothing;
   ///  4. what is carried is less than one credit, and always the account's debt;
-  ///  5. what a key holds is the sum of its open holds, and a key never spent less than nothing.
+  ///  5. what a key holds is the sum of its open holds, and a key never spent less than nothing;
+  ///  6. no reversal took more than it was for.
   void check_invariants() const;
 
 private:
@@ -121,6 +135,9 @@ private:
   std::optional<refusal_reason> judge_referenced(const transfer& asked, made& into) const;
   void judge_release(const transfer& asked, made& into) const;
   void judge_allowance(const transfer& asked, made& into) const;
+  void complete_reversals(micro_credits brought, const std::string& but, made& into) const;
+  void note_reversal(const transferred& e);
+  const partial_reversal* find_partial(const std::string& reference) const;
   bool knows(const std::string& kind, const std::string& reference) const;
   /// The part of this ledger that `asked` can see or change; the whole may have thousands of holds.
   ledger_core excerpt_for(const std::vector<transfer>& asked) const;
@@ -129,8 +146,9 @@ private:
   std::array<micro_credits, book_count> books_{};
   std::map<std::string, hold> holds_;
   std::map<std::string, key_use> keys_;
-  std::deque<std::string> references_; // "kind:reference", oldest first
-  std::string period_;                 // the newest month that an allowance was given in
+  std::deque<std::string> references_;             // "kind:reference", oldest first
+  std::deque<partial_reversal> partial_reversals_; // oldest first
+  std::string period_;                             // the newest month that an allowance was given in
   micro_credits given_in_period_ = 0;
   std::uint64_t transfers_ = 0;
 };

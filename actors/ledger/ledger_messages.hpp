@@ -32,9 +32,13 @@ namespace troupe {
 ///   carried release    held → wallet      all that is left of a job's hold grant      grants → wallet    by an admin,
 ///   with a reason allowance  grants → wallet    up to `amount` in all for `period`; what was given in it before counts
 ///   topup      payments → wallet  what a customer paid for
-///   reversal   wallet → payments  a topup that was paid back, as far as the wallet still has it
+///   reversal   wallet → payments  a topup that was paid back, as far as the wallet still has it; what is held follows
+///   when it comes back
+///   reinstatement  payments → wallet  what the reversal of that reference took, when a dispute was won; `amount` is
+///   what it took when it was made
 ///   refund     refunds → wallet   by an admin, with the reason in `note`
-/// A topup, reversal or refund must have a reference; one whose kind and reference were seen before moves nothing.
+/// A topup, reversal, reinstatement or refund must have a reference; one whose kind and reference were seen before
+/// moves nothing.
 struct movement {
   std::string kind;
   micro_credits amount = 0; // ≥ 0; of no use to release

@@ -16,7 +16,7 @@ struct kind_route {
   route way;
 };
 
-constexpr std::array<kind_route, 10> routes{{{"hold", {wallet, held}},
+constexpr std::array<kind_route, 11> routes{{{"hold", {wallet, held}},
                                              {"capture", {held, revenue}},
                                              {"release", {held, wallet}},
                                              {"settle", {held, carry}},
@@ -25,13 +25,14 @@ constexpr std::array<kind_route, 10> routes{{{"hold", {wallet, held}},
                                              {"allowance", {grants, wallet}},
                                              {"topup", {payments, wallet}},
                                              {"reversal", {wallet, payments}},
+                                             {"reinstatement", {payments, wallet}},
                                              {"refund", {refunds, wallet}}}};
 
 /// The texts of an event by name, so that writing and reading cannot differ.
 constexpr std::pair<const char*, std::string transferred::*> texts[] = {
-    {"kind", &transferred::kind},     {"job", &transferred::job},   {"stage", &transferred::stage},
-    {"period", &transferred::period}, {"note", &transferred::note}, {"reference", &transferred::reference},
-    {"key", &transferred::key}};
+    {"kind", &transferred::kind},           {"job", &transferred::job},   {"stage", &transferred::stage},
+    {"period", &transferred::period},       {"note", &transferred::note}, {"reference", &transferred::reference},
+    {"completes", &transferred::completes}, {"key", &transferred::key}};
 
 } // namespace
 
@@ -46,6 +47,8 @@ std::optional<route> route_of(std::string_view kind) {
 
 void to_json(json& out, const transferred& x) {
   out = {{"id", x.id}, {"amount", x.amount}, {"at", x.at}};
+  if (x.outstanding > 0)
+    out["outstanding"] = x.outstanding;
   for (const auto& [name, field] : texts)
     if (!(x.*field).empty())
       out[name] = x.*field;
@@ -55,22 +58,29 @@ void from_json(const json& in, transferred& x) {
   x.id = in.value("id", std::uint64_t{0});
   x.amount = in.value("amount", micro_credits{0});
   x.at = in.value("at", timestamp{0});
+  x.outstanding = in.value("outstanding", micro_credits{0});
   for (const auto& [name, field] : texts)
     x.*field = in.value(name, std::string{});
 }
 
 json ledger_core::to_json() const {
-  json holds = json::object(), keys = json::object(), named = json::object();
+  json holds = json::object(), keys = json::object(), named = json::object(), partial = json::array();
   for (const auto& [job, open] : holds_)
     holds[job] = {{"left", open.left}, {"captured", open.captured}, {"key", open.key}, {"at", open.at}};
   for (const auto& [key, used] : keys_)
     keys[key] = {{"spent", used.spent}, {"held", used.held}};
+  for (const auto& one : partial_reversals_)
+    partial.push_back({{"reference", one.reference}, {"taken", one.taken}, {"left", one.left}});
   for (std::size_t i = 0; i < book_count; ++i)
     named[book_names[i]] = books_[i];
-  return {{"books", named},         {"holds", holds},
-          {"keys", keys},           {"references", references_},
-          {"period", period_},      {"given_in_period", given_in_period_},
-          {"transfers", transfers_}};
+  return {{"books", named},
+          {"holds", holds},
+          {"keys", keys},
+          {"references", references_},
+          {"period", period_},
+          {"given_in_period", given_in_period_},
+          {"transfers", transfers_},
+          {"partial_reversals", partial}};
 }
 
 ledger_core ledger_core::from_json(const json& state) {
@@ -84,6 +94,10 @@ ledger_core ledger_core::from_json(const json& state) {
   for (const auto& [key, used] : keys.items())
     out.keys_[key] = {used.at("spent").get<micro_credits>(), used.at("held").get<micro_credits>()};
   out.references_ = state.value("references", std::deque<std::string>{});
+  auto partial = state.value("partial_reversals", json::array());
+  for (const auto& one : partial)
+    out.partial_reversals_.push_back({one.at("reference").get<std::string>(), one.at("taken").get<micro_credits>(),
+                                      one.at("left").get<micro_credits>()});
   out.period_ = state.at("period").get<std::string>();
   out.given_in_period_ = state.at("given_in_period").get<micro_credits>();
   out.transfers_ = state.at("transfers").get<std::uint64_t>();

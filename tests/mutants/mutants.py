@@ -26,6 +26,8 @@ MUTANTS = [
      "if (asked.amount > balance(account_book::wallet) + 1'000'000)", ["actors_test"]),
     ("the allowance of a month is given twice", "actors/ledger/ledger_core.cpp", "if (asked.amount <= given)", "if (false)", ["actors_test"]),
     ("a payment counts twice", "actors/ledger/ledger_core.cpp", "if (knows(asked.kind, asked.reference))", "if (false)", ["actors_test"]),
+    ("a job that is cancelled saves its credits from a chargeback", "actors/ledger/ledger_core.cpp",
+     "complete_reversals(found->second.left, {}, into);", "", ["actors_test"]),
     ("a key spends more than its limit", "actors/ledger/ledger_core.cpp", "asked.amount > asked.key_limit - used)", "false)", ["actors_test"]),
     ("the carried fraction is forgotten", "actors/ledger/ledger_core.hpp", "(owed() + exact) / micro_per_credit", "exact / micro_per_credit",
      ["actors_test"]),

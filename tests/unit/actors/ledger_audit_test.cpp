@@ -124,6 +124,53 @@ TEST_F(LedgerAudit, SeesASnapshotThatSaysSomethingElse) {
   EXPECT_NE(first_problem().find("71000000 micro-credits in wallet"), std::string::npos);
 }
 
+TEST_F(LedgerAudit, FollowsAReversalThatIsCompletedAndGivenBack) {
+  good_books();
+  move({{"reversal", credits(100), {}, {}, {}, {}, "dp_1"}});
+  snapshot(core.to_json());
+  EXPECT_TRUE(look().good()) << look().problems.front();
+  move({{"release", 0, "j", {}, {}, {}}});
+  move({{"reinstatement", credits(70), {}, {}, {}, {}, "dp_1"}});
+  storage::batch batch;
+  batch.rows.push_back({storage::table::open_holds, storage::key_of("alice", "j"), std::nullopt, false});
+  write(std::move(batch));
+  EXPECT_TRUE(look().good()) << look().problems.front();
+}
+
+TEST_F(LedgerAudit, SeesAReversalThatTakesMoreThanItHadLeft) {
+  good_books();
+  auto rest = transfer_of("reversal", credits(5));
+  rest.completes = "dp_1";
+  damage(rest);
+  EXPECT_NE(first_problem().find("takes 5000000 micro-credits more than reversal dp_1 had left"), std::string::npos);
+}
+
+TEST_F(LedgerAudit, SeesAReversalThatLeavesMoreThanIsHeld) {
+  good_books();
+  auto all = transfer_of("reversal", credits(70));
+  all.reference = "dp_1";
+  all.outstanding = credits(30); // 19 are held
+  damage(all);
+  EXPECT_NE(first_problem().find("more than is held"), std::string::npos);
+}
+
+TEST_F(LedgerAudit, SeesADisputeThatGivesBackWhatItNeverTook) {
+  good_books();
+  move({{"reversal", credits(20), {}, {}, {}, {}, "dp_1"}});
+  move({{"reinstatement", credits(50), {}, {}, {}, {}, "dp_1"}});
+  EXPECT_NE(first_problem().find("gives back 50000000 micro-credits of a reversal that took 20000000"),
+            std::string::npos);
+}
+
+TEST_F(LedgerAudit, SeesASnapshotThatForgetsWhatAReversalHadLeft) {
+  good_books();
+  move({{"reversal", credits(100), {}, {}, {}, {}, "dp_1"}});
+  auto state = core.to_json();
+  state["partial_reversals"] = json::array();
+  snapshot(state);
+  EXPECT_NE(first_problem().find("other partial reversals"), std::string::npos);
+}
+
 TEST_F(LedgerAudit, SeesAHoldWithoutAnOpenJob) {
   move({{"grant", credits(100), {}, {}, {}, {}}});
   move({{"hold", credits(30), "gone", {}, {}, {}}}, false);

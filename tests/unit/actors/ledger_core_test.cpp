@@ -32,6 +32,12 @@ struct Ledger {
   std::string topup(const char* reference, std::int64_t n) {
     return move({{"topup", credits(n), {}, {}, {}, {}, reference}});
   }
+  std::string reversal(const char* reference, std::int64_t n) {
+    return move({{"reversal", credits(n), {}, {}, {}, {}, reference}});
+  }
+  std::string reinstatement(const char* reference, std::int64_t n) {
+    return move({{"reinstatement", credits(n), {}, {}, {}, {}, reference}});
+  }
   std::string hold_by(const char* key, std::int64_t limit, const char* job, std::int64_t n) {
     return move({{"hold", credits(n), job, {}, {}, {}, {}, key, credits(limit)}});
   }
@@ -128,9 +134,72 @@ TEST(LedgerCore, AReversalTakesBackWhatTheWalletStillHasAndIsMadeOnce) {
   EXPECT_EQ(l.move(reversal), "1");
   EXPECT_EQ(l.wallet(), 0);
   EXPECT_EQ(l.in(account_book::payments), -credits(70));
-  l.release("j");
   EXPECT_EQ(l.move(reversal), "0");
+  EXPECT_EQ(l.release("j"), "2");
+  EXPECT_EQ(l.move(reversal), "0");
+  EXPECT_EQ(l.wallet(), 0) << "cancelling a job does not save its credits from the chargeback";
+  EXPECT_EQ(l.in(account_book::payments), 0);
+}
+
+TEST(LedgerCore, AReversalLeavesNoMoreThanIsHeldAndTakesNoMoreThanItIsFor) {
+  Ledger l;
+  l.topup("pay_1", 100);
+  l.hold("a", 20);
+  l.hold("b", 30);
+  l.hold("spent", 40);
+  l.capture("spent", "0", 40);
+  l.release("spent");
+  EXPECT_EQ(l.reversal("re_1", 80), "1");
+  EXPECT_EQ(l.core.outstanding(), credits(50)) << "10 were in the wallet, 20 of the 80 are spent";
+  EXPECT_EQ(l.reversal("re_2", 20), "1");
+  EXPECT_EQ(l.core.outstanding(), credits(50)) << "what is held is spoken for";
+  l.restart();
+  EXPECT_EQ(l.release("a"), "2");
+  EXPECT_EQ(l.wallet(), 0);
+  l.capture("b", "0", 25);
+  EXPECT_EQ(l.release("b"), "2");
+  EXPECT_EQ(l.core.outstanding(), credits(25));
+  l.grant(7);
+  EXPECT_EQ(l.wallet(), 7) << "what is given is not taken";
+  EXPECT_EQ(l.topup("pay_2", 100), "2");
+  EXPECT_EQ(l.wallet(), 82);
+  EXPECT_EQ(l.core.outstanding(), 0);
+  l.topup("pay_3", 5);
+  EXPECT_EQ(l.wallet(), 87);
+}
+
+TEST(LedgerCore, OneRequestThatReleasesAndHoldsCannotGetRoundAReversal) {
+  Ledger l;
+  l.topup("pay_1", 100);
+  l.hold("a", 100);
+  l.reversal("re_1", 100);
+  EXPECT_EQ(l.move({{"release", 0, "a", {}, {}, {}}, {"hold", credits(1), "b", {}, {}, {}}}), "Not enough credits");
+  EXPECT_EQ(l.release("a"), "2");
+  EXPECT_EQ(l.wallet(), 0);
+}
+
+TEST(LedgerCore, AReinstatementGivesBackWhatTheReversalTookAndWhatItHadLeftStays) {
+  Ledger l;
+  l.topup("pay_1", 100);
+  l.hold("a", 40);
+  l.hold("b", 30);
+  l.reversal("dp_1", 100); // takes 30 and leaves 70
+  l.release("a");          // takes 40 of them
+  EXPECT_EQ(l.reinstatement("dp_1", 30), "1") << "the caller knows of the first part";
   EXPECT_EQ(l.wallet(), 70);
+  EXPECT_EQ(l.reinstatement("dp_1", 30), "0");
+  l.restart();
+  l.release("b");
+  EXPECT_EQ(l.wallet(), 100);
+  EXPECT_EQ(l.in(account_book::payments), -credits(100));
+}
+
+TEST(LedgerCore, AReinstatementOfAReversalThatFoundNothingGivesNothing) {
+  Ledger l;
+  l.reversal("dp_1", 100);
+  EXPECT_EQ(l.reinstatement("dp_1", 0), "1");
+  EXPECT_EQ(l.reinstatement("dp_1", 0), "0");
+  EXPECT_EQ(l.wallet(), 0);
 }
 
 TEST(LedgerCore, ARefundIsMadeOnceAndComesFromItsOwnBook) {
@@ -230,13 +299,13 @@ class LedgerFuzz : public ::testing::TestWithParam<std::uint32_t> {};
 TEST_P(LedgerFuzz, KeepsItsPromisesInAnyOrder) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   std::mt19937 random(GetParam());
-  const char* kinds[] = {"hold",  "capture", "release",  "grant",  "allowance",
-                         "meter", "topup",   "reversal", "refund", "nonsense"};
+  const char* kinds[] = {"hold",  "capture",  "release", "grant",         "allowance", "meter",
+                         "topup", "reversal", "refund",  "reinstatement", "nonsense"};
   Ledger l;
   for (int i = 0; i < 2000; ++i) {
     std::vector<transfer> asked;
     for (auto n = 1 + random() % 3; n > 0; --n)
-      asked.push_back({kinds[random() % 10],
+      asked.push_back({kinds[random() % 11],
                        static_cast<micro_credits>(random() % 20'000'000) - 1'000'000,
                        "j" + std::to_string(random() % 5),
                        std::to_string(random() % 3),

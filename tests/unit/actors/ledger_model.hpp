@@ -69,6 +69,11 @@ public:
   std::map<std::string, job_money> jobs; // that hold
   std::map<std::string, std::int64_t> spent_before, allowances;
   std::set<std::string> references;
+  struct chargeback {
+    std::string reference;
+    std::int64_t taken = 0, left = 0;
+  };
+  std::vector<chargeback> chargebacks; // those that found credits held
 
 private:
   static constexpr std::int64_t cent = 1'000'000;
@@ -123,6 +128,7 @@ private:
       jobs.erase(found);
       wallet += back;
       moved(back);
+      collect(back, out);
       return "";
     }
     if (o.kind == "grant" || o.kind == "allowance") {
@@ -143,17 +149,54 @@ private:
       moved(amount);
       return "";
     }
-    if (o.kind != "topup" && o.kind != "reversal" && o.kind != "refund")
+    if (o.kind != "topup" && o.kind != "reversal" && o.kind != "reinstatement" && o.kind != "refund")
       return "invalid";
-    if (o.reference.empty() || o.amount == 0)
+    if (o.reference.empty() || (o.amount == 0 && o.kind != "reinstatement"))
       return "invalid";
     if (!references.insert(o.kind + " " + o.reference).second)
       return "";
-    auto amount = o.kind == "reversal" ? -std::min(o.amount, wallet) : o.amount;
+    auto amount = o.amount;
+    if (o.kind == "reversal") {
+      amount = -std::min(o.amount, wallet);
+      auto spoken_for = std::min(held(), owed_of_chargebacks());
+      if (auto left = std::min(o.amount + amount, held() - spoken_for); left > 0)
+        chargebacks.push_back({o.reference, -amount, left});
+    } else if (o.kind == "reinstatement") {
+      for (auto& one : chargebacks)
+        if (one.reference == o.reference)
+          amount = one.taken;
+      chargebacks.erase(std::remove_if(chargebacks.begin(), chargebacks.end(),
+                                       [&](const chargeback& one) { return one.reference == o.reference; }),
+                        chargebacks.end());
+    }
     wallet += amount;
     (o.kind == "refund" ? refunded : paid) += amount;
     moved(std::max(amount, -amount));
+    if (o.kind == "topup" || o.kind == "reinstatement")
+      collect(amount, out);
     return "";
+  }
+
+  std::int64_t owed_of_chargebacks() const {
+    std::int64_t sum = 0;
+    for (const auto& one : chargebacks)
+      sum += one.left;
+    return sum;
+  }
+  /// What came in goes to the chargebacks first.
+  void collect(std::int64_t came_in, model_answer& out) {
+    for (auto& one : chargebacks) {
+      auto amount = std::min(one.left, came_in);
+      if (amount == 0)
+        continue;
+      one.left -= amount;
+      one.taken += amount;
+      came_in -= amount;
+      wallet -= amount;
+      paid -= amount;
+      ++out.transfers;
+      out.moved += amount;
+    }
   }
 };
 

@@ -81,12 +81,14 @@ private:
   ledger_model model_;
   std::vector<std::vector<model_order>> earlier_; // to be sent again
   std::uint64_t next_job_ = 0, next_reference_ = 0;
+  std::string last_reversed_;
 };
 
 model_order world::order() {
-  static const char* kinds[] = {"hold",  "hold",  "hold",      "hold",  "capture", "capture",  "capture", "capture",
-                                "meter", "meter", "release",   "grant", "topup",   "reversal", "refund",  "allowance",
-                                "hold",  "meter", "nonsense?", "meter", "release", "capture"};
+  static const char* kinds[] = {"hold",      "hold",     "hold",    "hold",      "capture",  "capture",
+                                "capture",   "capture",  "meter",   "meter",     "release",  "grant",
+                                "topup",     "reversal", "refund",  "allowance", "hold",     "meter",
+                                "nonsense?", "meter",    "release", "capture",   "reversal", "reinstatement"};
   model_order out;
   out.kind = kinds[draw(std::size(kinds))];
   // Mostly prices of a few credits, sometimes fractions, rarely something absurd.
@@ -101,6 +103,10 @@ model_order world::order() {
   out.period = "2026-" + std::to_string(10 + next_job_ / 100 + draw(2));
   out.reference =
       draw(50) == 0 ? "" : "ref" + std::to_string(draw(4) == 0 ? draw(next_reference_ + 1) : ++next_reference_);
+  if (out.kind == "reversal" && draw(2) == 0)
+    last_reversed_ = out.reference;
+  if (out.kind == "reinstatement" && draw(4) != 0) // a dispute that was lost before, and perhaps is only sent after
+    out.reference = last_reversed_;
   if (draw(2) == 0) {
     out.key = "key" + std::to_string(draw(3));
     out.key_limit = draw(2) == 0 ? 0 : static_cast<std::int64_t>(draw(2'000)) * 1'000'000;
