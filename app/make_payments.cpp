@@ -36,7 +36,7 @@ payments::price_table prices_of(const configuration& config) {
   payments::price_table out;
   for (const auto& one : config.payments.stripe_prices) {
     auto equals = one.find('=');
-    out[one.substr(equals + 1)] = one.substr(0, equals);
+    out.push_back({one.substr(equals + 1), one.substr(0, equals)});
   }
   return out;
 }

@@ -104,7 +104,7 @@ struct front {
                                                          config.accounts.session_days * 24 * 3600 * 1000,
                                                          config.accounts.session_refresh_s * 1000,
                                                          config.http.public_url},
-      authenticator(head), answers(head), desk(head, provider, std::move(paid)), due(head) {}
+      authenticator(head), answers(head), desk(head, provider, std::move(paid)), due(head, provider.name()) {}
 
   result<void> open(const configuration& config);
 

@@ -236,6 +236,10 @@ problem check_whole(const configuration& c) {
   if (c.payments.provider == "stripe" && c.payments.stripe_webhook_secret.empty() &&
       c.payments.stripe_webhook_secret_file.empty())
     return complain("configuration", "payments.provider is stripe, which needs payments.stripe_webhook_secret_file");
+  std::set<std::string> prices;
+  for (const auto& one : c.payments.stripe_prices)
+    if (auto price = one.substr(one.find('=') + 1); !prices.insert(price).second)
+      return complain("configuration", "payments.stripe_prices names " + price + " twice");
   if (c.scheduler.queue_per_account > c.scheduler.queue_max)
     return complain("configuration", "scheduler.queue_per_account must not be above scheduler.queue_max");
   return {};

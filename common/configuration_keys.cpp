@@ -203,7 +203,9 @@ const std::vector<configuration_key>& configuration_keys() {
       {"payments.stripe_webhook_secret_file", "The file that holds it; several lines while it is rolled.",
        SLOT(payments.stripe_webhook_secret_file)},
       {"payments.stripe_prices",
-       "Stripe's price for each tier, e.g. [\"creator=price_1Abc\"]; a tier without one is not sold.",
+       "Stripe's price for each tier, e.g. [\"creator=price_1Abc\"]; a tier without one is not sold. Of several the "
+       "first "
+       "is sold, the others are what older subscribers pay.",
        SLOT(payments.stripe_prices),
        0,
        0,

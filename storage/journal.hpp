@@ -40,6 +40,8 @@ enum class table : std::uint8_t {
   payments = 33,         // provider's payment id → account, credits: whom a refund is of
   customers = 34,        // provider's customer id → account
   rate_windows = 35,     // counter → what was counted, and until when
+  early_reversals = 36,  // payment / reference of what paid it back → the event, which came before the payment's
+  customer_of = 37,      // account → provider, and the account's customer id there
   account_tokens = 40,   // keyed hash of a mailed token → account, kind, expiry
   avatars = 41,          // account → the picture, a JPEG as it is
   audit = 42,            // time, random → a security or admin event; only ever added to

@@ -225,8 +225,9 @@ struct delete_account {
   std::string account, verified;
   timestamp at = 0;
   asker who;
+  std::vector<storage::row> rows; // what else goes in the same batch
 };
-TROUPE_MESSAGE(delete_account, account, verified, at, who)
+TROUPE_MESSAGE(delete_account, account, verified, at, who, rows)
 
 /// Writes an event into the audit log that changes nothing: a login that failed, a reset that was asked for somebody
 /// unknown. The account need not exist.

@@ -95,6 +95,7 @@ caf::result<account_view> account_actor::erase(delete_account& r) {
   if (r.verified != core_.password_hash)
     return refuse(refusal::conflict, "the password was changed meanwhile");
   change_set out;
+  out.rows = std::move(r.rows);
   if (!keep_roll(out, false))
     return last_admin();
   out.rows.push_back({table::accounts, id(), std::nullopt, false});

@@ -27,15 +27,24 @@ namespace troupe {
 
 /// What is asked to move between two of the account's books, all in micro-credits:
 ///   hold       wallet → held      the price of a job, before it may run; refused when the wallet has less, or the key
+///
 ///   capture    held → revenue     the share of a stage that succeeded; a stage captures once
-///   meter      held → carry → revenue  the same for an exact amount: the wallet pays whole credits, the rest is
-///   carried release    held → wallet      all that is left of a job's hold grant      grants → wallet    by an admin,
-///   with a reason allowance  grants → wallet    up to `amount` in all for `period`; what was given in it before counts
+///   meter      held → carry → revenue  the same for an exact amount: the wallet pays whole credits, the rest is owed
+///
+///   release    held → wallet      all that is left of a job's hold
+///
+///   grant      grants → wallet    by an admin, with a reason
+///
+///   allowance  grants → wallet    up to `amount` in all for `period`; what was given in it before counts
+///
 ///   topup      payments → wallet  what a customer paid for
+///
 ///   reversal   wallet → payments  a topup that was paid back, as far as the wallet still has it; what is held follows
 ///   when it comes back
+///
 ///   reinstatement  payments → wallet  what the reversal of that reference took, when a dispute was won; `amount` is
-///   what it took when it was made
+///   what all its parts took until now
+///
 ///   refund     refunds → wallet   by an admin, with the reason in `note`
 /// A topup, reversal, reinstatement or refund must have a reference; one whose kind and reference were seen before
 /// moves nothing.

@@ -30,8 +30,8 @@ caf::result<subscription_view> subscription_actor::take(report_subscription& sai
   auto status = subscription::standing_of(said.status);
   if (!status || (!said.plan.empty() && !catalog::tier_of(said.plan)))
     return refuse(refusal::invalid, "a subscription of tier '" + said.plan + "' that is '" + said.status + "'");
-  subscription::report report{said.event, said.provider, said.customer,     said.subscription, said.plan,
-                              *status,    said.created,  said.period_start, said.period_end,   std::nullopt};
+  subscription::report report{said.event,   said.provider, said.customer,     said.subscription, said.plan,   *status,
+                              said.created, said.began,    said.period_start, said.period_end,   std::nullopt};
   if (!said.ends.empty())
     report.ends = said.ends == "yes";
   return record(core_.decide(report, said.grace_ms, said.at), std::move(said.rows), said.at);
@@ -41,7 +41,7 @@ caf::result<subscription_view> subscription_actor::pass(pass_time& now) {
   std::vector<storage::row> rows;
   if (now.due != due_written_) // of rules that have changed since it was written
     rows.push_back({table::subscription_due, subscription_due_key(now.due, id()), std::nullopt, false});
-  return record(core_.pass(now.at), std::move(rows), now.at);
+  return record(core_.pass(now.at, now.provider), std::move(rows), now.at);
 }
 
 caf::result<subscription_view> subscription_actor::record(std::optional<subscription::became> next,

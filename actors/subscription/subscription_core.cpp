@@ -12,10 +12,16 @@ namespace {
 
 constexpr std::array<const char*, 4> standings{"none", "active", "past_due", "ended"};
 constexpr const char* no_tier = "free";
+constexpr const char* sandbox = "sandbox";
 
 int rank_of(const std::string& tier) {
   auto which = catalog::tier_of(tier);
   return which ? static_cast<int>(*which) : -1; // nothing was ever granted
+}
+
+/// Whether `said` is of another subscription than the one that counts.
+bool is_of_another(const report& said, const became& now) {
+  return !now.subscription.empty() && !said.subscription.empty() && said.subscription != now.subscription;
 }
 
 } // namespace
@@ -29,14 +35,24 @@ std::optional<standing> standing_of(std::string_view name) {
   return std::nullopt;
 }
 
+bool subscription_core::runs() const { return now_.status == standings[1] || now_.status == standings[2]; }
+
+// Whether the report is to be believed: as the newest of the subscription that counts, or of one that takes its place.
+bool subscription_core::is_news(const report& said) const {
+  bool late = said.created < now_.last_report;
+  if (!is_of_another(said, now_)) {
+    // What has ended does not come back, and what was paid for was not left unpaid, whatever arrives late.
+    bool ended = now_.status == standings[3] && !now_.subscription.empty();
+    return !late && !ended && !(runs() && said.status == standing::none);
+  }
+  // Only one that is paid takes the place of another, and while that one runs, only a newer one does.
+  if (said.status != standing::active || said.plan.empty())
+    return false;
+  return said.began > now_.began || (!runs() && !late);
+}
+
 std::optional<became> subscription_core::decide(const report& said, timestamp grace_ms, timestamp now) const {
-  if (took(said.event) || said.created < now_.last_report)
-    return std::nullopt;
-  bool other = !now_.subscription.empty() && !said.subscription.empty() && said.subscription != now_.subscription;
-  // Only one that is paid takes the place of another; and what has ended does not come back, whatever arrives late.
-  if (other && said.status != standing::active)
-    return std::nullopt;
-  if (!other && now_.status == standings[3] && !now_.subscription.empty())
+  if (took(said.event) || !is_news(said))
     return std::nullopt;
   became next = now_;
   next.event = said.event;
@@ -49,7 +65,9 @@ std::optional<became> subscription_core::decide(const report& said, timestamp gr
       *to = *from;
   if (said.period_end > 0)
     next.period_end = said.period_end;
-  next.ends = said.ends.value_or(other ? false : now_.ends);
+  if (said.began > 0)
+    next.began = said.began;
+  next.ends = said.ends.value_or(is_of_another(said, now_) ? false : now_.ends);
   switch (said.status) {
     case standing::active: grant(next, said, now); break;
     case standing::past_due:
@@ -70,7 +88,7 @@ std::optional<became> subscription_core::decide(const report& said, timestamp gr
   // What the report says may be over already: it came late.
   subscription_core after = *this;
   after.now_ = next;
-  if (auto later = after.pass(now)) {
+  if (auto later = after.pass(now, next.provider)) {
     later->event = said.event;
     return later;
   }
@@ -90,7 +108,7 @@ void subscription_core::grant(became& next, const report& said, timestamp now) c
   }
 }
 
-std::optional<became> subscription_core::pass(timestamp now) const {
+std::optional<became> subscription_core::pass(timestamp now, const std::string& provider) const {
   became next = now_;
   next.event.clear();
   next.at = now;
@@ -103,23 +121,18 @@ std::optional<became> subscription_core::pass(timestamp now) const {
   bool lower = rank_of(now_.plan) < rank_of(now_.tier) && now_.paid_until <= now;
   if (now_.status == standings[2] && !lower)
     return std::nullopt;
-  if (now_.status != standings[1] && now_.status != standings[2])
+  if (!runs())
     return std::nullopt;
   bool over = now_.status == standings[1] && now_.period_end > 0 && now_.period_end <= now;
+  if (over && now_.provider == sandbox)
+    return pass_sandbox(std::move(next), now, provider);
   if (over && now_.ends) {
-    next.tier = next.plan = no_tier;
-    next.status = to_string(standing::ended);
+    if (rank_of(now_.tier) <= 0)
+      return std::nullopt;
+    // A guess until the provider says that it ended: it may have been taken up again, and the news be on its way.
+    next.tier = no_tier;
     next.paid_until = 0;
-    next.ends = false;
     next.why = "the subscription was cancelled, and its last period is over";
-    return next;
-  }
-  if (over && now_.provider == "sandbox") { // nobody else renews it
-    while (next.period_end <= now)
-      next.period_end += sandbox_period_ms;
-    next.tier = next.plan;
-    next.paid_until = next.period_end;
-    next.why = "renewed";
     return next;
   }
   if (lower) {
@@ -131,16 +144,35 @@ std::optional<became> subscription_core::pass(timestamp now) const {
   return std::nullopt;
 }
 
+// The sandbox has nobody else who would renew or end it, and under another provider nobody pays for it any more.
+became subscription_core::pass_sandbox(became next, timestamp now, const std::string& provider) const {
+  if (now_.ends || provider != sandbox) {
+    next.tier = next.plan = no_tier;
+    next.status = to_string(standing::ended);
+    next.paid_until = 0;
+    next.ends = false;
+    next.why = now_.ends ? "the subscription was cancelled, and its last period is over"
+                         : "the sandbox is no more the provider, and the last period is over";
+    return next;
+  }
+  while (next.period_end <= now)
+    next.period_end += sandbox_period_ms;
+  next.tier = next.plan;
+  next.paid_until = next.period_end;
+  next.why = "renewed";
+  return next;
+}
+
 timestamp subscription_core::due_at() const {
   timestamp out = 0;
   auto consider = [&out](bool counts, timestamp at) {
     if (counts && at > 0)
       out = out == 0 ? at : std::min(out, at);
   };
-  bool active = now_.status == standings[1], past_due = now_.status == standings[2];
-  consider(past_due && rank_of(now_.tier) > 0, now_.grace_until);
-  consider((active || past_due) && rank_of(now_.plan) < rank_of(now_.tier), now_.paid_until);
-  consider(active && (now_.ends || now_.provider == "sandbox"), now_.period_end);
+  bool active = now_.status == standings[1], granted = rank_of(now_.tier) > 0;
+  consider(now_.status == standings[2] && granted, now_.grace_until);
+  consider(runs() && rank_of(now_.plan) < rank_of(now_.tier), now_.paid_until);
+  consider(active && ((now_.ends && granted) || now_.provider == sandbox), now_.period_end);
   return out;
 }
 
@@ -151,11 +183,10 @@ std::optional<std::string> subscription_core::tier_to_give() const {
 }
 
 std::string subscription_core::next_tier() const {
-  bool active = now_.status == standings[1], past_due = now_.status == standings[2];
-  if ((active || past_due) && rank_of(now_.plan) < rank_of(now_.tier) &&
-      (!past_due || now_.paid_until <= now_.grace_until))
+  bool past_due = now_.status == standings[2];
+  if (runs() && rank_of(now_.plan) < rank_of(now_.tier) && (!past_due || now_.paid_until <= now_.grace_until))
     return now_.ends && now_.period_end <= now_.paid_until ? no_tier : now_.plan;
-  return (past_due && rank_of(now_.tier) > 0) || (active && now_.ends) ? no_tier : std::string{};
+  return runs() && (past_due || now_.ends) && rank_of(now_.tier) > 0 ? no_tier : std::string{};
 }
 
 bool subscription_core::took(const std::string& id) const {

@@ -27,6 +27,7 @@ struct report {
   std::string plan;                           // the tier that is bought
   standing status = standing::none;           // always said
   timestamp created = 0;                      // when it became true at the provider
+  timestamp began = 0;                        // when the subscription itself was made there
   timestamp period_start = 0, period_end = 0; // what is paid for
   std::optional<bool> ends;                   // it will not be renewed
 };
@@ -36,7 +37,7 @@ struct became {
   static constexpr const char* type = "became";
   std::string event, why; // the provider's event, or none: time has passed; why: for people
   std::string provider, customer, subscription, plan, tier, status;
-  timestamp last_report = 0, period_end = 0, paid_until = 0, grace_until = 0;
+  timestamp began = 0, last_report = 0, period_end = 0, paid_until = 0, grace_until = 0;
   bool ends = false;
   timestamp at = 0;
 };
@@ -47,7 +48,8 @@ struct tier_given {
   timestamp at = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(became, event, why, provider, customer, subscription, plan, tier,
-                                                status, last_report, period_end, paid_until, grace_until, ends, at)
+                                                status, began, last_report, period_end, paid_until, grace_until, ends,
+                                                at)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(tier_given, tier, at)
 
 using event = std::variant<became, tier_given>;
@@ -60,10 +62,10 @@ public:
   static constexpr timestamp sandbox_period_ms = 30ll * 24 * 3600 * 1000;
 
   /// What the report changes; nothing when it was taken before, is older than what is known, or is of a subscription
-  /// that another has replaced. `grace_ms`: how long a tier outlives a failed renewal.
+  /// that has not the place of the one that counts. `grace_ms`: how long a tier outlives a failed renewal.
   std::optional<became> decide(const report& said, timestamp grace_ms, timestamp now) const;
-  /// What time has changed: a period or a grace that is over.
-  std::optional<became> pass(timestamp now) const;
+  /// What time has changed: a period or a grace that is over. `provider`: who takes the money now.
+  std::optional<became> pass(timestamp now, const std::string& provider) const;
   void evolve(const event& happened);
 
   /// When pass() has something to say; 0: never.
@@ -83,7 +85,10 @@ public:
   void check_invariants() const;
 
 private:
+  bool runs() const;
+  bool is_news(const report& said) const;
   void grant(became& next, const report& said, timestamp now) const;
+  became pass_sandbox(became next, timestamp now, const std::string& provider) const;
 
   became now_;
   std::string given_; // the tier that the account was given last

@@ -26,13 +26,13 @@ struct report_subscription {
   using reply = subscription_view;
   std::string account;
   std::string event, provider, customer, subscription, plan, status;
-  timestamp created = 0, period_start = 0, period_end = 0;
+  timestamp created = 0, began = 0, period_start = 0, period_end = 0;
   std::string ends; // "yes", "no"; empty: not said
   timestamp grace_ms = 0;
   std::vector<storage::row> rows;
   timestamp at = 0;
 };
-TROUPE_MESSAGE(report_subscription, account, event, provider, customer, subscription, plan, status, created,
+TROUPE_MESSAGE(report_subscription, account, event, provider, customer, subscription, plan, status, created, began,
                period_start, period_end, ends, grace_ms, rows, at)
 
 /// Its time has come, as a row of the table subscription_due says.
@@ -40,10 +40,11 @@ struct pass_time {
   static constexpr actor_kind to = actor_kind::subscription;
   using reply = subscription_view;
   std::string account;
-  timestamp due = 0; // of that row
+  std::string provider; // who takes the money now
+  timestamp due = 0;    // of that row
   timestamp at = 0;
 };
-TROUPE_MESSAGE(pass_time, account, due, at)
+TROUPE_MESSAGE(pass_time, account, provider, due, at)
 
 } // namespace troupe
 

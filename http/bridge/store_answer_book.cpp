@@ -1,11 +1,11 @@
 #include "http/bridge/store_answer_book.hpp"
 
 #include "common/log.hpp"
+#include "http/bridge/commit.hpp"
 #include "http/bridge/views.hpp"
 
 #include <boost/asio/post.hpp>
 
-#include <future>
 
 namespace troupe::http {
 
@@ -128,9 +128,7 @@ std::size_t store_answer_book::sweep_some(timestamp now) {
   if (count == 0)
     return 0;
   log::info("{} answers kept for Idempotency-Keys are a day old and removed", count);
-  std::promise<storage::commit_status> done;
-  head_.database.journal().commit(std::move(gone), [&done](storage::commit_status status) { done.set_value(status); });
-  return done.get_future().get() == storage::commit_status::ok ? count : 0;
+  return commit_and_wait(head_.database.journal(), std::move(gone)) == storage::commit_status::ok ? count : 0;
 }
 
 } // namespace troupe::http

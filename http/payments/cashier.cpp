@@ -1,10 +1,9 @@
 #include "http/payments/cashier.hpp"
 
 #include "common/log.hpp"
+#include "http/bridge/commit.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
-
-#include <future>
 
 namespace troupe::payments {
 
@@ -19,8 +18,10 @@ constexpr auto look_every = std::chrono::milliseconds(500);
 constexpr auto forget_first = std::chrono::minutes(1), forget_every = std::chrono::minutes(24 * 60);
 constexpr std::size_t forget_at_once_max = 10'000;
 constexpr timestamp events_kept_ms = 90ll * 24 * 3600 * 1000; // Stripe repeats for three days; its dashboard for thirty
-// A refund that overtakes the payment it is of is asked to come again; after that time it is of something else.
-constexpr timestamp overtaking_ms = 3'600'000;
+constexpr auto early_first = std::chrono::seconds(5), early_every = std::chrono::seconds(30);
+constexpr timestamp early_kept_ms = 5ll * 24 * 3600 * 1000; // Stripe repeats the payment's event for three days
+constexpr std::size_t early_at_once_max = 1'000;
+constexpr std::size_t ledger_read_at_once = 500;
 
 row event_row(const std::string& event, const std::string& type) {
   return {table::payment_events, event, pack({{"type", type}, {"at", now_ms()}}), false};
@@ -30,6 +31,114 @@ std::optional<std::string> account_of_customer(const http::head& h, const std::s
   auto found = customer.empty() ? std::nullopt : http::read_row(h.database, table::customers, customer);
   return found && found->is_string() ? std::optional(found->get<std::string>()) : std::nullopt;
 }
+
+/// That the account is this customer of the provider's, both ways.
+void add_customer(std::vector<row>& to, const std::string& provider, const std::string& account,
+                  const std::string& customer) {
+  if (customer.empty())
+    return;
+  to.push_back({table::customers, customer, pack(account), false});
+  to.push_back({table::customer_of, account, pack({{"provider", provider}, {"customer", customer}}), false});
+}
+
+/// What the reversal of that reference has taken until now, all its parts; nothing: there was none. Errors: nullopt.
+result<std::optional<micro_credits>> taken_by(const http::head& h, const std::string& account,
+                                              const std::string& reference) {
+  micro_credits parts = 0;
+  for (std::uint64_t from = 0;;) {
+    auto events = h.database.journal().events("ledger/" + account, from, ledger_read_at_once, true);
+    if (!events)
+      return events.error();
+    for (const auto& [seq, bytes] : *events) {
+      auto event = unpack(bytes);
+      if (!event || event->value("kind", std::string{}) != "reversal")
+        continue;
+      if (event->value("completes", std::string{}) == reference)
+        parts += event->value("amount", micro_credits{0});
+      if (event->value("reference", std::string{}) == reference)
+        return std::optional(parts + event->value("amount", micro_credits{0}));
+    }
+    if (events->size() < ledger_read_at_once || events->back().first == 1)
+      return std::optional<micro_credits>{};
+    from = events->back().first - 1;
+  }
+}
+
+/// What the ledger is asked to do when a payment is paid back, or (`again`) comes back; nothing: it is not known yet
+/// what it is of.
+result<std::optional<book>> booking_of(const http::head& h, const paid_back& back, const std::string& event) {
+  auto paid = http::read_row(h.database, table::payments, back.payment);
+  if (!paid)
+    return std::optional<book>{};
+  book out;
+  out.account = paid->value("account", std::string{});
+  out.at = now_ms();
+  movement one;
+  one.kind = back.again ? "reinstatement" : "reversal";
+  one.amount = credits(std::min(back.credits, paid->value("credits", std::int64_t{0})));
+  one.reference = back.reference;
+  one.note = back.again ? "a dispute was won" : "paid back";
+  if (back.again) {
+    auto taken = taken_by(h, out.account, back.reference);
+    if (!taken)
+      return taken.error();
+    if (!*taken)
+      return std::optional<book>{};
+    one.amount = **taken;
+  }
+  out.movements.push_back(std::move(one));
+  out.attached.rows.push_back(event_row(event, "reversal"));
+  return std::optional(std::move(out));
+}
+
+std::string early_key(const paid_back& back) {
+  return storage::key_of(back.payment, (back.again ? "again/" : "back/") + back.reference);
+}
+
+struct early_reversal {
+  std::string key, event;
+  paid_back back;
+  timestamp at = 0;
+};
+
+/// Those whose key begins with `prefix` and comes after `after`, a bounded number at once.
+std::vector<early_reversal> early_reversals(const http::head& h, const std::string& prefix, const std::string& after) {
+  std::vector<early_reversal> out;
+  h.database.scan(table::early_reversals, prefix, after, false, [&](std::string_view at, std::string_view value) {
+    auto read = unpack(value);
+    auto kept = read && read->is_object() ? std::move(*read) : json::object();
+    early_reversal one;
+    one.key = at;
+    one.event = kept.value("event", std::string{});
+    one.at = kept.value("at", timestamp{0});
+    one.back = paid_back{kept.value("payment", std::string{}), kept.value("reference", std::string{}),
+                         kept.value("credits", std::int64_t{0}), kept.value("again", false)};
+    out.push_back(std::move(one));
+    return out.size() < early_at_once_max;
+  });
+  return out;
+}
+
+/// Whether it was taken up.
+bool take_up(const http::head& h, const early_reversal& one, timestamp now) {
+  row gone{table::early_reversals, one.key, std::nullopt, false};
+  auto request = booking_of(h, one.back, one.event);
+  if (request && *request) { // what is asked twice moves once
+    (*request)->attached.rows.push_back(std::move(gone));
+    h.actors.tell(std::move(**request));
+    return true;
+  }
+  if (request && now - one.at > early_kept_ms) {
+    storage::batch forgotten;
+    forgotten.rows.push_back(std::move(gone));
+    http::commit_and_wait(h.database.journal(), std::move(forgotten));
+    log::info("payments: event {} is of payment {}, which bought nothing here", one.event, one.back.payment);
+  }
+  return false;
+}
+
+/// Whether the ledger says that this was booked long ago: it keeps rows of what it no longer knows by heart.
+bool is_known(const caf::error& why) { return read_refusal(why).why == refusal::exists; }
 
 } // namespace
 
@@ -44,14 +153,27 @@ buyer cashier::buyer_of(const std::string& account) const {
   auto now = known(account);
   buyer out;
   out.account = account;
+  auto customer = http::read_row(h_.database, table::customer_of, account).value_or(json::object());
+  if (customer.value("provider", std::string{}) == with_.name())
+    out.customer = customer.value("customer", std::string{});
   if (now.provider != with_.name())
     return out;
-  out.customer = now.customer;
+  if (!now.customer.empty())
+    out.customer = now.customer;
   out.subscription = now.subscription;
   out.plan = now.plan;
   out.tier = now.tier;
   out.active = now.status == "active" || now.status == "past_due";
   out.period_end = now.period_end;
+  return out;
+}
+
+std::vector<row> cashier::rows_to_forget(const std::string& account) const {
+  std::vector<row> out{{table::customer_of, account, std::nullopt, false}};
+  auto kept = http::read_row(h_.database, table::customer_of, account).value_or(json::object());
+  for (const auto& customer : {kept.value("customer", std::string{}), known(account).customer})
+    if (!customer.empty())
+      out.push_back({table::customers, customer, std::nullopt, false});
   return out;
 }
 
@@ -69,15 +191,20 @@ asio::awaitable<std::variant<booked, http::problem>> cashier::credit(paid_credit
   request.movements.push_back(std::move(topup));
   auto& rows = request.attached.rows;
   rows.push_back({table::payments, paid.payment, pack({{"account", paid.account}, {"credits", paid.credits}}), false});
-  if (!paid.customer.empty())
-    rows.push_back({table::customers, paid.customer, pack(paid.account), false});
+  add_customer(rows, with_.name(), paid.account, paid.customer);
   if (!event.empty())
     rows.push_back(event_row(event, "topup"));
   auto done = co_await h_.actors.ask(std::move(request));
+  if (!done && is_known(done.error())) {
+    log::info("payments: payment {} of account {} was booked long ago", paid.payment, paid.account);
+    co_return booked{};
+  }
   if (!done)
     co_return http::problem_of(done.error());
   log::info("payments: {} credits for account {} by payment {}{}", paid.credits, paid.account, paid.payment,
             done->transfers == 0 ? ", which were there already" : "");
+  for (const auto& one : early_reversals(h_, storage::key_of(paid.payment, ""), ""))
+    take_up(h_, one, now_ms());
   co_return std::move(*done);
 }
 
@@ -92,6 +219,7 @@ cashier::subscription(subscription_is now, timestamp created, std::string event,
   said.plan = now.plan;
   said.status = now.status;
   said.created = created;
+  said.began = now.began;
   said.period_start = now.period_start;
   said.period_end = now.period_end;
   said.ends = now.ends;
@@ -99,8 +227,7 @@ cashier::subscription(subscription_is now, timestamp created, std::string event,
   said.at = now_ms();
   if (!type.empty())
     said.rows.push_back(event_row(event, type));
-  if (!now.customer.empty())
-    said.rows.push_back({table::customers, now.customer, pack(now.account), false});
+  add_customer(said.rows, with_.name(), now.account, now.customer);
   auto done = co_await h_.actors.ask(std::move(said));
   if (!done)
     co_return http::problem_of(done.error());
@@ -112,29 +239,35 @@ cashier::subscription(subscription_is now, timestamp created, std::string event,
 
 asio::awaitable<std::optional<http::problem>> cashier::reverse(paid_back back, std::string event,
                                                                timestamp created) const {
-  auto paid = http::read_row(h_.database, table::payments, back.payment);
-  if (!paid) {
-    if (now_ms() - created < overtaking_ms)
-      co_return http::unavailable("The payment is not known yet; send this again");
-    log::warn("payments: event {} gives back money of payment {}, which bought no credits here", event, back.payment);
+  auto request = booking_of(h_, back, event);
+  if (!request) {
+    log::error("payments: event {} cannot be taken now: {}", event, request.error().message);
+    co_return http::unavailable("The books cannot be read now; send this again");
+  }
+  if (!*request) { // it overtook what it is of, or is of something else that is sold with the same Stripe account
+    storage::batch early;
+    early.rows.push_back({table::early_reversals, early_key(back),
+                          pack({{"payment", back.payment},
+                                {"reference", back.reference},
+                                {"credits", back.credits},
+                                {"again", back.again},
+                                {"event", event},
+                                {"created", created},
+                                {"at", now_ms()}}),
+                          false});
+    early.rows.push_back(event_row(event, "reversal"));
+    auto kept = co_await http::commit(h_.database.journal(), std::move(early));
+    if (kept != storage::commit_status::ok)
+      co_return http::unavailable("This cannot be kept now; send it again");
+    log::info("payments: event {} pays back payment {}, which is not known here (yet)", event, back.payment);
     co_return std::nullopt;
   }
-  book request;
-  request.account = paid->value("account", std::string{});
-  request.at = now_ms();
-  movement one;
-  one.kind = back.again ? "topup" : "reversal";
-  one.amount = credits(std::min(back.credits, paid->value("credits", std::int64_t{0})));
-  one.reference = back.reference;
-  one.note = back.again ? "a dispute was won" : "paid back";
-  request.movements.push_back(std::move(one));
-  request.attached.rows.push_back(event_row(event, "reversal"));
-  auto account = request.account;
-  auto done = co_await h_.actors.ask(std::move(request));
-  if (!done)
+  auto account = (*request)->account;
+  auto done = co_await h_.actors.ask(std::move(**request));
+  if (!done && !is_known(done.error()))
     co_return http::problem_of(done.error());
   log::info("payments: {} credits of payment {} of account {} were {}", back.credits, back.payment, account,
-            back.again ? "given again" : "taken back, as far as they were there");
+            back.again ? "given again, as far as they had been taken" : "taken back, as far as they were there");
   co_return std::nullopt;
 }
 
@@ -165,8 +298,9 @@ asio::awaitable<std::optional<http::problem>> cashier::take(stripe_event event) 
   co_return std::nullopt;
 }
 
-due_watch::due_watch(const http::head& h)
-  : h_(h), thread_(look_every, look_every, [this](const std::stop_token&) { look(); }),
+due_watch::due_watch(const http::head& h, std::string provider)
+  : h_(h), provider_(std::move(provider)), thread_(look_every, look_every, [this](const std::stop_token&) { look(); }),
+    early_(early_first, early_every, [this](const std::stop_token&) { take_up_early_reversals(h_, now_ms()); }),
     forgets_(forget_first, forget_every, [this](const std::stop_token& stop) {
       while (!stop.stop_requested() && forget_events(h_.database, now_ms() - events_kept_ms) > 0)
         ;
@@ -183,9 +317,20 @@ std::size_t forget_events(storage::database& from, timestamp before) {
   auto count = batch.rows.size();
   if (count == 0)
     return 0;
-  std::promise<storage::commit_status> done;
-  from.journal().commit(std::move(batch), [&done](storage::commit_status status) { done.set_value(status); });
-  return done.get_future().get() == storage::commit_status::ok ? count : 0;
+  return http::commit_and_wait(from.journal(), std::move(batch)) == storage::commit_status::ok ? count : 0;
+}
+
+std::size_t take_up_early_reversals(const http::head& h, timestamp now) {
+  std::size_t taken_up = 0;
+  std::string after;
+  for (;;) {
+    auto some = early_reversals(h, "", after);
+    for (const auto& one : some)
+      taken_up += take_up(h, one, now) ? 1 : 0;
+    if (some.size() < early_at_once_max)
+      return taken_up;
+    after = some.back().key;
+  }
 }
 
 void due_watch::look() const {
@@ -197,7 +342,7 @@ void due_watch::look() const {
     if (at > now || due.size() >= due_at_once_max)
       return false;
     if (account && account->is_string())
-      due.push_back({account->get<std::string>(), at, now});
+      due.push_back({account->get<std::string>(), provider_, at, now});
     return true;
   });
   for (auto& one : due)

@@ -42,6 +42,8 @@ public:
   /// The same as the provider needs it, without a return_url. What was bought of another provider, before the settings
   /// changed, is not in it.
   buyer buyer_of(const std::string& account) const;
+  /// What goes with an account that is deleted: who it is at the provider.
+  std::vector<storage::row> rows_to_forget(const std::string& account) const;
   bool took(const std::string& event) const;
 
 private:
@@ -57,17 +59,23 @@ private:
 /// the ledger keeps each payment's reference for ever.
 std::size_t forget_events(storage::database& from, timestamp before);
 
+/// Takes up what was paid back before it was known to be paid: its rows go when the payment has come, or after five
+/// days, by when it must be of something else. Returns how many were taken up.
+std::size_t take_up_early_reversals(const http::head& h, timestamp now);
+
 /// Tells subscriptions that their time has come. Owns a thread that looks at the rows that are due, twice a second, and
-/// one that forgets events that no provider sends again.
+/// one that takes up early reversals and forgets events that no provider sends again.
 class due_watch {
 public:
-  explicit due_watch(const http::head& h);
+  /// `provider`: who takes the money now.
+  due_watch(const http::head& h, std::string provider);
 
 private:
   void look() const;
 
   const http::head& h_;
-  periodic thread_, forgets_;
+  std::string provider_;
+  periodic thread_, early_, forgets_;
 };
 
 } // namespace troupe::payments

@@ -32,7 +32,7 @@ struct payment {
 /// A subscription that has been changed, where the provider knows it at once.
 struct subscribed {
   std::string subscription, plan;
-  timestamp period_start = 0, period_end = 0;
+  timestamp began = 0, period_start = 0, period_end = 0; // began: when it was made; 0: not said
   bool ends = false;
 };
 

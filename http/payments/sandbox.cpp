@@ -26,7 +26,7 @@ boost::asio::awaitable<result<checkout>> sandbox::subscribe(buyer who, std::stri
   made.subscription = running ? who.subscription : out.session;
   made.ends = plan == "free";
   made.plan = made.ends ? who.plan : std::move(plan);
-  made.period_start = running ? 0 : now; // a change within a period begins none
+  made.began = made.period_start = running ? 0 : now; // a change within a period begins none
   made.period_end = running ? who.period_end : now + period_ms;
   out.subscription = std::move(made);
   co_return out;

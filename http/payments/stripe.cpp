@@ -1,6 +1,7 @@
 #include "http/payments/stripe.hpp"
 
 #include "common/catalog/tiers.hpp"
+#include "common/log.hpp"
 
 namespace troupe::payments {
 
@@ -52,7 +53,16 @@ std::string stripe::price_of(const std::string& plan) const {
 }
 
 asio::awaitable<result<checkout>> stripe::open_session(form_fields fields, std::string once) {
-  auto made = co_await client_.post("/v1/checkout/sessions", std::move(fields), std::move(once));
+  std::string path = "/v1/checkout/sessions";
+  auto made = co_await client_.post(path, fields, once);
+  if (!made && made.error().code == "customer_gone") { // deleted in Stripe's dashboard: Checkout makes a new one
+    auto payment = std::erase_if(fields, [](const auto& field) { return field.first == "customer"; }) > 0 &&
+                   fields.front().second == "payment";
+    if (payment)
+      fields.emplace_back("customer_creation", "always");
+    once += "-anew";
+    made = co_await client_.post(path, std::move(fields), std::move(once));
+  }
   if (!made)
     co_return made.error();
   checkout out;
@@ -94,8 +104,7 @@ asio::awaitable<result<checkout>> stripe::subscribe(buyer who, std::string plan,
   if (price.empty())
     co_return fail("not_sold", "payments.stripe_prices names no price for " + plan);
   if (who.active && is_id(who.subscription)) {
-    bool higher = catalog::tier_of(plan) > catalog::tier_of(who.tier);
-    co_return co_await change(std::move(who), std::move(price), higher, std::move(once));
+    co_return co_await change(std::move(who), std::move(plan), std::move(once));
   }
   auto fields = common_fields(who, "subscription");
   fields.insert(fields.end(), {{"line_items[0][price]", price},
@@ -106,26 +115,48 @@ asio::awaitable<result<checkout>> stripe::subscribe(buyer who, std::string plan,
 
 // A tier above the one that this period is paid for is paid for now, in proportion, or not given; another one costs
 // from the next period on.
-asio::awaitable<result<checkout>> stripe::change(buyer who, std::string price, bool higher, std::string once) {
+asio::awaitable<result<checkout>> stripe::change(buyer who, std::string plan, std::string once) {
   auto path = "/v1/subscriptions/" + who.subscription;
   auto now = co_await client_.get(path);
   if (!now)
     co_return now.error();
-  auto item = first_item(*now);
-  if (!is_id(item))
+  change_of wanted{std::move(path), first_item(*now), price_of(plan), once,
+                   catalog::tier_of(plan) > catalog::tier_of(who.tier)};
+  if (!is_id(wanted.item))
     co_return fail("refused", "subscription " + who.subscription + " has no items");
-  form_fields fields{{"items[0][id]", item},
-                     {"items[0][price]", price},
-                     {"cancel_at_period_end", "false"},
-                     {"proration_behavior", higher ? "always_invoice" : "none"}};
-  if (higher)
-    fields.emplace_back("payment_behavior", "error_if_incomplete");
-  auto changed = co_await client_.post(path, std::move(fields), std::move(once));
+  // Who chose a lower tier for the next period pays for that one at Stripe already: the difference is to be that to the
+  // tier of this period, which is paid for.
+  auto paid_for = price_of(who.tier), chosen = price_of(who.plan);
+  bool restores = wanted.now && catalog::tier_of(who.plan) < catalog::tier_of(who.tier) && !paid_for.empty();
+  if (restores) {
+    change_of restored{wanted.path, wanted.item, paid_for, once + "-restored", false};
+    auto done = co_await set_price(std::move(restored));
+    if (!done)
+      co_return done.error();
+  }
+  change_of back{wanted.path, wanted.item, chosen, once + "-back", false};
+  auto changed = co_await set_price(std::move(wanted));
+  if (!changed && restores && changed.error().code == "declined" && !chosen.empty()) {
+    auto undone = co_await set_price(std::move(back));
+    if (!undone)
+      log::error("payments: the upgrade of account {} was declined, and {} does not go back to price {}: {}",
+                 who.account, who.subscription, chosen, undone.error().message);
+  }
   if (!changed)
     co_return changed.error();
   checkout out;
   out.requested = true;
   co_return out;
+}
+
+asio::awaitable<result<json>> stripe::set_price(change_of wanted) {
+  form_fields fields{{"items[0][id]", wanted.item},
+                     {"items[0][price]", wanted.price},
+                     {"cancel_at_period_end", "false"},
+                     {"proration_behavior", wanted.now ? "always_invoice" : "none"}};
+  if (wanted.now)
+    fields.emplace_back("payment_behavior", "error_if_incomplete");
+  co_return co_await client_.post(std::move(wanted.path), std::move(fields), std::move(wanted.once));
 }
 
 asio::awaitable<result<void>> stripe::cancel(buyer who) {

@@ -26,7 +26,12 @@ public:
 
 private:
   boost::asio::awaitable<result<checkout>> open_session(form_fields fields, std::string once);
-  boost::asio::awaitable<result<checkout>> change(buyer who, std::string price, bool higher, std::string once);
+  struct change_of { // of a subscription's price
+    std::string path, item, price, once;
+    bool now = false; // and is paid now, in proportion; else from the next period on
+  };
+  boost::asio::awaitable<result<checkout>> change(buyer who, std::string plan, std::string once);
+  boost::asio::awaitable<result<json>> set_price(change_of wanted);
   std::string price_of(const std::string& plan) const;
 
   stripe_options options_;

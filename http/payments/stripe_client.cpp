@@ -18,6 +18,7 @@ namespace {
 // The version whose parameters are used here; what events look like is set at the webhook's endpoint.
 constexpr const char* version = "Stripe-Version: 2024-06-20";
 constexpr auto first_pause = std::chrono::milliseconds(250);
+constexpr int declines_asked_anew = 5; // cards that are tried under one Idempotency-Key of a client
 
 struct list_closer {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
@@ -44,12 +45,22 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* int
   return size * count;
 }
 
+/// What headers say.
+struct heard {
+  int should_retry = -1; // 1 yes, 0 no
+  bool replayed = false; // it is what this Idempotency-Key was answered before
+};
+
 std::size_t take_header(char* data, std::size_t size, std::size_t count, void* into) {
   std::string line(data, std::min<std::size_t>(size * count, 200));
   for (auto& c : line)
     c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  auto& out = *static_cast<heard*>(into);
+  bool yes = line.find("true") != std::string::npos;
   if (line.starts_with("stripe-should-retry:"))
-    *static_cast<int*>(into) = line.find("true") != std::string::npos ? 1 : 0;
+    out.should_retry = yes ? 1 : 0;
+  else if (line.starts_with("idempotent-replayed:"))
+    out.replayed = yes;
   return size * count;
 }
 
@@ -123,7 +134,20 @@ asio::awaitable<result<json>> stripe_client::run(call what) {
   co_return out;
 }
 
+// Stripe keeps a decline under its key for a day, as it keeps all answers; but who has another card by now means to
+// try it. So a decline that is only repeated is asked anew, under a name that follows from the first: what such a name
+// bought is found again by who repeats the same request.
 result<json> stripe_client::work(const call& what) const {
+  auto first = work_once(what);
+  for (int again = 2; again <= declines_asked_anew && first.declined_before; ++again) {
+    auto next = what;
+    next.once += "-" + std::to_string(again);
+    first = work_once(next);
+  }
+  return std::move(first.said);
+}
+
+stripe_client::outcome stripe_client::work_once(const call& what) const {
   answer got;
   for (int attempt = 1;; ++attempt) {
     got = send(what);
@@ -135,22 +159,25 @@ result<json> stripe_client::work(const call& what) const {
     std::this_thread::sleep_for(first_pause * (1 << (attempt - 1)));
   }
   if (got.status == 0)
-    return fail("unreachable", "Stripe's API does not answer: " + got.problem);
+    return {fail("unreachable", "Stripe's API does not answer: " + got.problem), false};
   auto body = parse_json(got.body);
   if (got.status >= 200 && got.status < 300) {
     if (!body || !body->is_object())
-      return fail("unreachable", "Stripe's API answered what is no JSON object");
-    return std::move(*body);
+      return {fail("unreachable", "Stripe's API answered what is no JSON object"), false};
+    return {std::move(*body), false};
   }
   json error = body && body->is_object() ? body->value("error", json::object()) : json::object();
   if (got.status == 401)
-    return fail("refused", "Stripe does not accept the secret key");
+    return {fail("refused", "Stripe does not accept the secret key"), false};
   if (got.status == 402)
-    return fail("declined", said(error, "message"));
+    return {fail("declined", said(error, "message")), got.replayed && !what.once.empty()};
   const char* code = got.status >= 500 || got.status == 429 ? "unreachable" : got.status == 404 ? "missing" : "refused";
-  return fail(code, "Stripe's API answered " + std::to_string(got.status) + " to " + what.path + ": " +
-                        said(error, "type") + " " + said(error, "code") + " " + said(error, "param") + ": " +
-                        said(error, "message"));
+  if (got.status == 400 && said(error, "code") == "resource_missing" && said(error, "param") == "customer")
+    code = "customer_gone";
+  return {fail(code, "Stripe's API answered " + std::to_string(got.status) + " to " + what.path + ": " +
+                         said(error, "type") + " " + said(error, "code") + " " + said(error, "param") + ": " +
+                         said(error, "message")),
+          false};
 }
 
 stripe_client::answer stripe_client::send(const call& what) const {
@@ -167,6 +194,7 @@ stripe_client::answer stripe_client::send(const call& what) const {
     add(headers, "Idempotency-Key: " + what.once);
   auto url = options_.url + what.path;
   sink body{{}, options_.answer_bytes_max};
+  heard headers_heard;
   auto set = [&](CURLoption option, auto value) { curl_easy_setopt(curl.get(), option, value); };
   set(CURLOPT_URL, url.c_str());
   set(CURLOPT_PROTOCOLS_STR, "https,http");
@@ -177,7 +205,7 @@ stripe_client::answer stripe_client::send(const call& what) const {
   set(CURLOPT_WRITEFUNCTION, take_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(&body));
   set(CURLOPT_HEADERFUNCTION, take_header);
-  set(CURLOPT_HEADERDATA, static_cast<void*>(&out.should_retry));
+  set(CURLOPT_HEADERDATA, static_cast<void*>(&headers_heard));
   if (std::string_view{what.method} == "DELETE")
     set(CURLOPT_CUSTOMREQUEST, what.method);
   if (std::string_view{what.method} == "POST") {
@@ -191,6 +219,8 @@ stripe_client::answer stripe_client::send(const call& what) const {
   }
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &out.status);
   out.body = std::move(body.bytes);
+  out.should_retry = headers_heard.should_retry;
+  out.replayed = headers_heard.replayed;
   return out;
 }
 

@@ -31,7 +31,8 @@ public:
   explicit stripe_client(stripe_client_options options);
   ~stripe_client();
 
-  /// Errors: `busy`, `unreachable`, `declined`, `refused`, see provider.hpp; `missing` (Stripe has nothing there).
+  /// Errors: `busy`, `unreachable`, `declined`, `refused`, see provider.hpp; `missing` (Stripe has nothing there),
+  /// `customer_gone` (the customer that was named is no more).
   boost::asio::awaitable<result<json>> post(std::string path, form_fields fields, std::string once);
   boost::asio::awaitable<result<json>> get(std::string path);
   boost::asio::awaitable<result<json>> remove(std::string path);
@@ -45,9 +46,15 @@ private:
     long status = 0; // 0: there was none
     std::string body, problem;
     int should_retry = -1; // what Stripe said of it: 1 yes, 0 no
+    bool replayed = false; // it repeats what the same Idempotency-Key was answered before
+  };
+  struct outcome {
+    result<json> said;
+    bool declined_before = false; // a decline that is only repeated
   };
   boost::asio::awaitable<result<json>> run(call what);
   result<json> work(const call& what) const;
+  outcome work_once(const call& what) const;
   answer send(const call& what) const;
 
   stripe_client_options options_;

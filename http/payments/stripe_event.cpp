@@ -122,15 +122,16 @@ result<meaning> of_subscription(const json& subscription, const price_table& pri
   if (out.subscription.empty() || out.customer.empty() || out.status.empty() || !items.is_array() || items.empty())
     return fail("malformed", "a subscription without id, customer, known status or items");
   const auto& item = items.front();
-  auto price = id_of(at(item, {"price"}));
-  auto plan = prices.find(price);
+  auto bought = id_of(at(item, {"price"}));
+  auto plan = std::find_if(prices.begin(), prices.end(), [&](const price& one) { return one.id == bought; });
   if (plan == prices.end() && out.account.empty())
     return meaning{of_no_concern{}};                 // of something else that is sold with the same Stripe account
   if (plan == prices.end() && out.status != "ended") // what is no longer sold can still end
-    return fail("unknown_price", "subscription " + out.subscription + " is to price '" + price +
+    return fail("unknown_price", "subscription " + out.subscription + " is to price '" + bought +
                                      "', which payments.stripe_prices does not name");
   if (plan != prices.end())
-    out.plan = plan->second;
+    out.plan = plan->tier;
+  out.began = time_of(at(subscription, {"created"}));
   // Since Stripe's version 2025-03-31 the period is the item's.
   out.period_start =
       std::max(time_of(at(subscription, {"current_period_start"})), time_of(at(item, {"current_period_start"})));
@@ -140,23 +141,6 @@ result<meaning> of_subscription(const json& subscription, const price_table& pri
   const auto& at_end = at(subscription, {"cancel_at_period_end"});
   bool ends = (at_end.is_boolean() && at_end.get<bool>()) || (cancel_at > 0 && cancel_at <= out.period_end);
   out.ends = ends ? "yes" : "no";
-  return meaning{std::move(out)};
-}
-
-result<meaning> of_invoice(const json& invoice, bool paid) {
-  subscription_is out;
-  const auto& parent = at(invoice, {"parent", "subscription_details"}); // since Stripe's version 2025-03-31
-  out.subscription = id_of(parent.is_object() ? at(parent, {"subscription"}) : at(invoice, {"subscription"}));
-  if (out.subscription.empty())
-    return meaning{of_no_concern{}}; // of something else
-  out.account = text(parent.is_object() ? at(parent, {"metadata", "account"})
-                                        : at(invoice, {"subscription_details", "metadata", "account"}));
-  out.customer = id_of(at(invoice, {"customer"}));
-  out.status = paid ? "active" : "past_due";
-  if (out.customer.empty())
-    return fail("malformed", "an invoice without customer");
-  if (text(at(invoice, {"billing_reason"})) == "subscription_create")
-    return meaning{of_no_concern{}}; // customer.subscription.created says all of it
   return meaning{std::move(out)};
 }
 
@@ -171,8 +155,6 @@ result<meaning> meaning_of(const std::string& type, const json& object, const pr
   if (type == "customer.subscription.created" || type == "customer.subscription.updated" ||
       type == "customer.subscription.deleted")
     return of_subscription(object, prices);
-  if (type == "invoice.paid" || type == "invoice.payment_failed")
-    return of_invoice(object, type == "invoice.paid");
   return meaning{of_no_concern{}};
 }
 

@@ -5,9 +5,9 @@
 #include "common/clock.hpp"
 #include "common/json.hpp"
 
-#include <map>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace troupe::payments {
 
@@ -16,7 +16,7 @@ struct paid_credits {
   std::string account, payment, customer;
   std::int64_t credits = 0;
 };
-/// Money of an earlier payment went back to the buyer, or (`again`) came back after a dispute.
+/// Money of an earlier payment went back to the buyer, or (`again`) came back after a dispute that took it.
 struct paid_back {
   std::string payment, reference; // what was paid; the refund or dispute
   std::int64_t credits = 0;
@@ -26,7 +26,8 @@ struct paid_back {
 struct subscription_is {
   std::string account, customer, subscription, plan, status; // status: none, active, past_due, ended
   timestamp period_start = 0, period_end = 0;
-  std::string ends; // "yes", "no", "": not said
+  std::string ends;    // "yes", "no", "": not said
+  timestamp began = 0; // when it was made at the provider; 0: not said
 };
 /// Nothing that concerns us.
 struct of_no_concern {};
@@ -37,8 +38,12 @@ struct stripe_event {
   std::variant<of_no_concern, paid_credits, paid_back, subscription_is> what;
 };
 
-/// price id → tier
-using price_table = std::map<std::string, std::string>;
+/// What the provider calls a price, and the tier that it buys.
+struct price {
+  std::string id, tier;
+};
+/// In the order of the settings: the first price of a tier is sold, the others are what older subscribers pay.
+using price_table = std::vector<price>;
 
 /// Reads an event. Errors: `malformed` (no event of Stripe's), `unknown_price` (a subscription to what this studio does
 /// not sell), `wrong_amount` (what was paid is not what was asked). The messages are for the log.

@@ -101,8 +101,8 @@ asio::awaitable<reply> create_checkout(const payments::cashier& desk, const requ
       {"success", true}, {"tier", body.tier}, {"provider", desk.with().name()}, {"session_id", bought->session}};
   if (bought->subscription) {
     const auto& s = *bought->subscription;
-    payments::subscription_is now{r.who->account, {},           s.subscription,       s.plan, "active",
-                                  s.period_start, s.period_end, s.ends ? "yes" : "no"};
+    payments::subscription_is now{r.who->account, {},           s.subscription,        s.plan, "active",
+                                  s.period_start, s.period_end, s.ends ? "yes" : "no", s.began};
     std::string no_type;
     auto done = co_await desk.subscription(std::move(now), now_ms(), bought->session, std::move(no_type));
     if (auto* why = std::get_if<problem>(&done))

@@ -106,6 +106,7 @@ asio::awaitable<reply> remove_account(const head& h, blob_guard& guard, const pa
   command.verified = std::get<std::string>(std::move(checked));
   command.at = now_ms();
   command.who = asker_of(r);
+  command.rows = desk.rows_to_forget(account);
   auto done = co_await h.actors.ask(std::move(command));
   if (!done)
     co_return problem_of(done.error());

@@ -86,7 +86,7 @@ class Stripe(unittest.TestCase):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-secrets-"))
         (folder / "key").write_text(KEY + "\n")
         (folder / "webhook").write_text("whsec_TheOldOne\n" + SECRET + "\n")
-        prices = ",".join(f"{tier}={price}" for tier, price in PRICES.items())
+        prices = ",".join([f"{tier}={price}" for tier, price in PRICES.items()] + ["creator=price_a_creator_of_last_year"])
         cls.head = Head({"node.local": False, "payments.provider": "stripe", "payments.stripe_url": cls.api.url, "payments.stripe_key_file": folder / "key",
                          "payments.stripe_webhook_secret_file": folder / "webhook", "payments.stripe_prices": prices,
                          "payments.stripe_publishable_key": "pk_test_1", "http.public_url": "https://studio.example.org"}).start()
@@ -191,6 +191,39 @@ class Stripe(unittest.TestCase):
         answer = user.send("POST", "/api/stripe/create-checkout", {"tier": "pro"})
         self.assertEqual(answer.status, 402)
         self.assertIn("declined", answer.json["error"])
+
+    def test_a_decline_under_an_idempotency_key_is_not_for_ever(self):
+        user = self.user("newcard")
+        self.told(user.events.subscription("starter"))
+        upgrade = lambda: user.send("POST", "/api/stripe/create-checkout", {"tier": "pro"}, headers={"Idempotency-Key": "up"}).status
+        self.api.decline_next = 2
+        self.assertEqual([upgrade(), upgrade(), upgrade()], [402, 402, 200])
+        self.assertEqual(upgrade(), 200)
+        bought = [call["once"] for call in self.api.calls if call["form"].get("proration_behavior") == "always_invoice"]
+        self.assertEqual(len(set(bought)), 3, f"two were declined, one is bought: {bought}")
+
+    def test_who_chose_a_lower_tier_pays_for_a_higher_one_from_what_is_paid(self):
+        user = self.user("wavering")
+        end = time.time() + 20 * DAY
+        self.told(user.events.subscription("pro", end=end))
+        self.told(user.events.subscription("starter", end=end))
+        changes = lambda: [(call["form"]["items[0][price]"], call["form"]["proration_behavior"]) for call in self.api.calls if call["method"] == "POST"]
+        user.post("/api/stripe/create-checkout", {"tier": "studio"})
+        self.assertEqual(changes(), [("price_pro", "none"), ("price_studio", "always_invoice")])
+        self.api.calls.clear()
+        self.api.decline_next = 1
+        self.assertEqual(user.send("POST", "/api/stripe/create-checkout", {"tier": "studio"}).status, 402)
+        self.assertEqual(changes(), [("price_pro", "none"), ("price_studio", "always_invoice"), ("price_starter", "none")])
+        self.api.calls.clear()
+        user.post("/api/stripe/create-checkout", {"tier": "pro"})
+        self.assertEqual(changes(), [("price_pro", "none")], "it is paid for")
+
+    def test_of_several_prices_the_first_is_sold_and_the_others_still_count(self):
+        user = self.user("early")
+        user.post("/api/stripe/create-checkout", {"tier": "creator"})
+        self.assertEqual(self.api.calls[-1]["form"]["line_items[0][price]"], "price_creator")
+        self.told(user.events.subscription("creator", price="price_a_creator_of_last_year"))
+        self.assertEqual(self.tier(user), "creator")
 
     def test_who_deletes_the_account_stops_paying_and_is_not_deleted_while_stripe_is_away(self):
         user = self.user("deleter")
@@ -297,9 +330,40 @@ class Stripe(unittest.TestCase):
         now = time.time()
         self.told(user.events.subscription("pro", created=now - 10))
         self.told(user.events.subscription("starter", created=now - 20))
-        self.told(user.events.invoice("payment_failed", created=now - 15))
+        self.told(user.events.subscription("pro", status="past_due", created=now - 15))
         subscription = user.get("/api/subscription")
         self.assertEqual((subscription["tier"], subscription["plan"], subscription["status"], subscription["pending_tier"]), ("pro", "pro", "active", None))
+
+    def test_an_invoice_that_comes_first_does_not_make_the_upgrade_old(self):
+        user = self.user("overtaken")
+        now = time.time()
+        self.told(user.events.subscription("starter", created=now - 20))
+        self.told(user.events.invoice("paid", created=now - 5))
+        self.told(user.events.subscription("pro", created=now - 10))
+        self.assertEqual(self.tier(user), "pro")
+
+    def test_what_was_paid_is_not_left_unpaid_by_an_event_of_the_same_second(self):
+        user = self.user("sametime")
+        now = time.time()
+        self.told(user.events.subscription("pro", created=now))
+        self.told(user.events.subscription("pro", status="incomplete", kind="created", created=now))
+        self.assertEqual(user.get("/api/subscription")["status"], "active")
+
+    def test_of_two_subscriptions_the_newer_counts(self):
+        user = self.user("double")
+        self.told(user.events.subscription("pro", number=2))
+        self.told(user.events.subscription("starter", number=1, created=time.time() + 5))
+        self.assertEqual(user.get("/api/subscription")["plan"], "pro")
+        self.told(user.events.subscription("studio", number=3))
+        self.assertEqual(self.tier(user), "studio")
+
+    def test_a_cancelled_one_that_is_taken_up_again_after_its_period_counts_again(self):
+        user = self.user("returned")
+        end = time.time() + 2
+        self.told(user.events.subscription("pro", end=end, ends=True))
+        wait_until(lambda: self.tier(user) == "free", 20, "the tier ends with the period")
+        self.told(user.events.subscription("pro", start=end, end=end + 30 * DAY))
+        self.assertEqual(self.tier(user), "pro")
 
     def test_a_lower_tier_begins_when_the_period_is_over(self):
         user = self.user("descender")
@@ -328,7 +392,7 @@ class Stripe(unittest.TestCase):
         start = time.time() - 40 * DAY
         self.told(user.events.subscription("pro", created=start, start=start, end=start + 30 * DAY))
         failed = time.time() - 2 * DAY
-        self.told(user.events.invoice("payment_failed", created=failed))
+        self.told(user.events.subscription("pro", status="past_due", created=failed, start=failed, end=failed + 30 * DAY))
         now = user.get("/api/subscription")
         self.assertEqual((now["tier"], now["status"], now["pending_tier"]), ("pro", "past_due", "free"))
         self.assertIsNotNone(now["grace_until"])
@@ -336,15 +400,14 @@ class Stripe(unittest.TestCase):
         self.assertEqual(user.get("/api/subscription")["status"], "active", "paid within the grace")
         third = self.user("later")
         self.told(third.events.subscription("pro", created=start, start=start, end=start + 30 * DAY))
-        self.told(third.events.invoice("payment_failed", created=time.time() - 7 * DAY + 2))
+        self.told(third.events.subscription("pro", status="past_due", created=time.time() - 7 * DAY + 2))
         self.assertEqual(self.tier(third), "pro")
         wait_until(lambda: self.tier(third) == "free", 20, "the grace is over")
-        self.told(third.events.invoice("paid"))
+        self.told(third.events.subscription("pro"))
         self.assertEqual(self.tier(third), "pro", "paid after the grace")
 
     def test_what_is_paid_back_is_taken_back_as_far_as_it_is_there(self):
         user = self.user("returner")
-        self.assertEqual(self.tell(user.events.refund(500, "pi_back", "re_1")).status, 503, "it overtook the payment: again, please")
         self.told(user.events.topup(500, "pi_back"))
         refund = user.events.refund(200, "pi_back", "re_1")
         for _ in range(2):
@@ -352,6 +415,41 @@ class Stripe(unittest.TestCase):
         self.assertEqual(self.balance(user), 450)
         self.told(user.events.refund(300, "pi_back", "re_2"))
         self.assertEqual(self.balance(user), 150)
+
+    def test_a_refund_that_comes_before_its_payment_is_kept_for_it(self):
+        user = self.user("hasty")
+        self.told(user.events.refund(200, "pi_hasty", "re_hasty"))
+        self.head.restart()
+        self.told(user.events.topup(500, "pi_hasty"))
+        wait_until(lambda: self.balance(user) == 450, 20, "the refund is taken up")
+        self.told(user.events.refund(200, "pi_hasty", "re_hasty"))
+        self.assertEqual(self.balance(user), 450, "once")
+
+    def test_a_dispute_that_was_won_gives_back_what_it_took_and_no_more(self):
+        user = self.user("disputed")
+        self.told(user.events.topup(500, "pi_disputed"))
+        for number in range(2):
+            self.told(user.events.refund(250, "pi_disputed", f"re_disputed_{number}"))
+        self.told(user.events.dispute(500, "pi_disputed", "dp_1"))
+        self.assertEqual(self.balance(user), 0, "150 were there")
+        for _ in range(2):
+            self.told(user.events.dispute(500, "pi_disputed", "dp_1", "funds_reinstated"))
+        self.assertEqual(self.balance(user), 150)
+        self.told(user.events.dispute(500, "pi_disputed", "dp_2", "funds_reinstated"))
+        self.assertEqual(self.balance(user), 150, "nothing was taken for it, as far as is known")
+
+    def test_who_only_topped_up_is_a_customer(self):
+        user = self.user("topper")
+        self.told(user.events.topup(100, "pi_topper"))
+        user.post("/api/stripe/create-portal")
+        self.assertEqual(self.api.calls[-1]["form"]["customer"], f"cus_{user.account}")
+        user.post("/api/credits/topup", {"credits": 100})
+        form = self.api.calls[-1]["form"]
+        self.assertEqual((form["customer"], form.get("customer_creation")), (f"cus_{user.account}", None))
+        self.api.gone.add(f"cus_{user.account}")
+        self.assertIn("url", user.post("/api/credits/topup", {"credits": 100}), "somebody deleted the customer at Stripe")
+        form = self.api.calls[-1]["form"]
+        self.assertEqual((form.get("customer"), form["customer_creation"]), (None, "always"))
 
     def test_the_public_configuration_is_public(self):
         answer = self.head.anyone().send("GET", "/api/stripe/config")

@@ -52,6 +52,7 @@ class Api:
         self.fail_next = 0
         self.decline_next = 0
         self.ended = set()  # subscriptions
+        self.gone = set()  # customers
         self.answers = {}  # by Idempotency-Key, as Stripe keeps them
         self.number = itertools.count(1)
         api = self
@@ -71,9 +72,11 @@ class Api:
                 self.answer(dict(urllib.parse.parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body))))
 
             def answer(self, form):
-                status, value = api.serve(self.command, self.path, form, self.headers)
+                status, value, replayed = api.serve(self.command, self.path, form, self.headers)
                 data = json.dumps(value).encode()
                 self.send_response(status)
+                if replayed:
+                    self.send_header("Idempotent-Replayed", "true")
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -88,21 +91,29 @@ class Api:
         self.server.server_close()
 
     def serve(self, method, path, form, headers):
-        self.calls.append({"method": method, "path": path, "form": form, "once": headers.get("Idempotency-Key")})
+        once = headers.get("Idempotency-Key")
+        replayed = once in self.answers
+        status, value = self.answered(method, path, form, headers, once)
+        return status, value, replayed
+
+    def answered(self, method, path, form, headers, once):
+        self.calls.append({"method": method, "path": path, "form": form, "once": once})
         if headers.get("Authorization") != f"Bearer {self.key}":
             return 401, {"error": {"type": "invalid_request_error", "message": f"Invalid API Key provided: {headers.get('Authorization')}"}}
         if self.fail_next > 0:
             self.fail_next -= 1
             return 500, {"error": {"type": "api_error", "message": "try again"}}
-        if self.decline_next > 0:
-            self.decline_next -= 1
-            return 402, {"error": {"type": "card_error", "code": "card_declined", "message": "Your card was declined."}}
-        if method == "POST" and not headers.get("Idempotency-Key"):
+        if method == "POST" and not once:
             return 400, {"error": {"type": "invalid_request_error", "message": "the tests want an Idempotency-Key"}}
-        once = headers.get("Idempotency-Key")
         if once in self.answers:
             return self.answers[once]
-        answer = self.made(method, path, form)
+        if self.decline_next > 0 and form.get("proration_behavior") == "always_invoice":
+            self.decline_next -= 1
+            answer = 402, {"error": {"type": "card_error", "code": "card_declined", "message": "Your card was declined."}}
+        elif form.get("customer") in self.gone:
+            answer = 400, {"error": {"type": "invalid_request_error", "code": "resource_missing", "param": "customer", "message": "No such customer"}}
+        else:
+            answer = self.made(method, path, form)
         if once:
             self.answers[once] = answer
         return answer
@@ -147,7 +158,7 @@ class Events:
         item = {"id": "si_1", "object": "subscription_item", "price": {"id": price or PRICES[tier], "object": "price"}, "quantity": 1,
                 "current_period_start": int(start or now - 60), "current_period_end": int(end or now + 30 * 86400)}
         thing = {"id": f"sub_{self.account}_{number}", "object": "subscription", "customer": f"cus_{self.account}", "status": status, "cancel_at_period_end": ends,
-                 "metadata": {"account": self.account}, "items": {"object": "list", "data": [item]}}
+                 "created": 1_700_000_000 + number, "metadata": {"account": self.account}, "items": {"object": "list", "data": [item]}}
         return self.event(f"customer.subscription.{kind}", thing, created)
 
     def invoice(self, kind, created=None, number=1):
@@ -157,3 +168,6 @@ class Events:
 
     def refund(self, credits, payment, refund, created=None):
         return self.event("refund.created", {"id": refund, "object": "refund", "amount": credits, "currency": "gbp", "payment_intent": payment, "status": "succeeded"}, created)
+
+    def dispute(self, credits, payment, dispute, kind="funds_withdrawn"):
+        return self.event(f"charge.dispute.{kind}", {"id": dispute, "object": "dispute", "amount": credits, "currency": "gbp", "payment_intent": payment})

@@ -111,8 +111,14 @@ INSTANTIATE_TEST_SUITE_P(
         bad_file{"[cluster]\nlisten = ['x:1']", "cluster.conf:2:10: cluster.listen `x:1` must be tcp://"},
         bad_file{"[cluster]\nlisten = [1]", "cluster.conf:2:10: cluster.listen must be a list of texts"},
         bad_file{"[http\nlisten = 1", "cluster.conf:1:"},
+        bad_file{"[payments]\nstripe_prices = ['pro=price_1', 'starter=price_2', 'creator=price_1']",
+                 "configuration: payments.stripe_prices names price_1 twice"},
         bad_file{"[node]\nheartbeat_ms = 4000",
                  "configuration: node.timeout_ms must be at least twice node.heartbeat_ms (4000)"}));
+
+TEST(configuration, takes_several_prices_of_a_tier) {
+  EXPECT_TRUE(read_configuration("[payments]\nstripe_prices = ['pro=price_1', 'pro=price_2']", "f"));
+}
 
 TEST(configuration, names_the_nearest_variable) {
   auto got = read_configuration("", "", {{"TROUPE_HTTP__LISTENS", "x"}});

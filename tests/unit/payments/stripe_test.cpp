@@ -93,6 +93,7 @@ TEST(StripeEvent, ATopUpOfAnotherPriceIsAnError) {
 json subscription(const char* price) {
   return {{"id", "sub_1"},
           {"customer", "cus_1"},
+          {"created", 1'690'000'000},
           {"status", "active"},
           {"cancel_at_period_end", false},
           {"metadata", {{"account", "01alice"}}},
@@ -105,6 +106,13 @@ TEST(StripeEvent, ASubscriptionAsNewVersionsOfStripeWriteIt) {
   EXPECT_EQ(now_so.status, "active");
   EXPECT_EQ(now_so.period_end, 1'800'000'000'000);
   EXPECT_EQ(now_so.ends, "no");
+  EXPECT_EQ(now_so.began, 1'690'000'000'000);
+}
+
+TEST(StripeEvent, AnInvoiceIsOfNoConcern) {
+  // It may come before the event of the subscription that it is of, be younger, and does not say what is bought.
+  for (const auto* type : {"invoice.paid", "invoice.payment_failed"})
+    read_as<of_no_concern>(event(type, {{"id", "in_1"}, {"customer", "cus_1"}, {"subscription", "sub_1"}}));
 }
 
 TEST(StripeEvent, ASubscriptionToWhatIsNotSoldIsAnErrorOnlyWhenItIsOurs) {
