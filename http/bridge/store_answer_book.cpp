@@ -6,7 +6,6 @@
 
 #include <boost/asio/post.hpp>
 
-
 namespace troupe::http {
 
 using storage::table;
