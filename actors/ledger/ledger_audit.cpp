@@ -80,6 +80,7 @@ public:
 private:
   struct reversal {
     micro_credits taken = 0, left = 0; // left: to be taken when it comes back to the wallet
+    std::uint64_t id = 0;              // of its transfer
   };
   struct hold {
     micro_credits left = 0, charged = 0;
@@ -113,7 +114,7 @@ private:
       wrong(what + " leaves the wallet with " + in_credits(books_["wallet"]));
     follow_hold(event, kind, amount, job, what);
     if (kind == "reversal" || kind == "reinstatement")
-      follow_reversal(event, kind, amount, what);
+      follow_reversal(event, kind, id, amount, what);
     if (auto reference = event.value("reference", std::string{}); !reference.empty())
       follow_reference(kind, reference, id, what);
   }
@@ -134,6 +135,8 @@ private:
     auto& open = found->second;
     if (kind != "meter")
       open.left -= amount;
+    if (kind == "capture" || kind == "settle")
+      forgive_spent();
     if (kind == "capture" || kind == "meter") {
       open.charged += amount;
       if (!open.stages.insert(event.value("stage", std::string{})).second)
@@ -162,7 +165,24 @@ private:
       wrong(what + ": the row of reference " + reference + " is missing or another's");
   }
 
-  void follow_reversal(const json& event, const std::string& kind, micro_credits amount, const std::string& what) {
+  /// No more is left to be taken than is held: from the newest reversal on, what was spent is taken off.
+  void forgive_spent() {
+    std::map<std::uint64_t, reversal*> newest_last;
+    micro_credits left = 0;
+    for (auto& [reference, one] : reversals_) {
+      left += one.left;
+      if (one.left > 0)
+        newest_last[one.id] = &one;
+    }
+    for (auto at = newest_last.rbegin(); at != newest_last.rend() && left > books_["held"]; ++at) {
+      auto amount = std::min(at->second->left, left - books_["held"]);
+      at->second->left -= amount;
+      left -= amount;
+    }
+  }
+
+  void follow_reversal(const json& event, const std::string& kind, std::uint64_t id, micro_credits amount,
+                       const std::string& what) {
     auto completes = event.value("completes", std::string{});
     auto& one = reversals_[completes.empty() ? event.value("reference", std::string{}) : completes];
     if (kind == "reinstatement") {
@@ -179,6 +199,7 @@ private:
       return;
     }
     one.left = event.value("outstanding", micro_credits{0});
+    one.id = id;
     micro_credits left = 0;
     for (const auto& [reference, other] : reversals_)
       left += other.left;

@@ -218,6 +218,7 @@ void ledger_core::evolve(const event& happened) {
       keys_[open.key].held -= e.amount;
       keys_[open.key].spent += e.amount;
     }
+    forgive_spent();
   } else if (e.kind == "meter") {
     holds_.at(e.job).captured.insert(e.stage);
   } else if (e.kind == "release") {
@@ -240,6 +241,17 @@ void ledger_core::evolve(const event& happened) {
     references_.push_back(e.kind + ":" + e.reference);
     if (references_.size() > references_max)
       references_.pop_front();
+  }
+}
+
+// What was held when it was paid back, and is spent since, is not owed: no more is outstanding than is held. The newest
+// reversals forgo it.
+void ledger_core::forgive_spent() {
+  auto excess = outstanding() - balance(account_book::held);
+  for (auto one = partial_reversals_.rbegin(); one != partial_reversals_.rend() && excess > 0; ++one) {
+    auto amount = std::min(one->left, excess);
+    one->left -= amount;
+    excess -= amount;
   }
 }
 

@@ -137,6 +137,7 @@ private:
   void judge_allowance(const transfer& asked, made& into) const;
   void complete_reversals(micro_credits brought, const std::string& but, made& into) const;
   void note_reversal(const transferred& e);
+  void forgive_spent();
   const partial_reversal* find_partial(const std::string& reference) const;
   bool knows(const std::string& kind, const std::string& reference) const;
   /// The part of this ledger that `asked` can see or change; the whole may have thousands of holds.

@@ -77,7 +77,7 @@ result<std::optional<book>> booking_of(const http::head& h, const paid_back& bac
   one.kind = back.again ? "reinstatement" : "reversal";
   one.amount = credits(std::min(back.credits, paid->value("credits", std::int64_t{0})));
   one.reference = back.reference;
-  one.note = back.again ? "a dispute was won" : "paid back";
+  one.note = back.again ? "came back" : "paid back";
   if (back.again) {
     auto taken = taken_by(h, out.account, back.reference);
     if (!taken)
@@ -132,7 +132,9 @@ bool take_up(const http::head& h, const early_reversal& one, timestamp now) {
     storage::batch forgotten;
     forgotten.rows.push_back(std::move(gone));
     http::commit_and_wait(h.database.journal(), std::move(forgotten));
-    log::info("payments: event {} is of payment {}, which bought nothing here", one.event, one.back.payment);
+    log::warn("payments: event {} paid back payment {}, which bought no credits here: if it was of a subscription, end "
+              "that at Stripe",
+              one.event, one.back.payment);
   }
   return false;
 }
@@ -228,9 +230,15 @@ cashier::subscription(subscription_is now, timestamp created, std::string event,
   if (!type.empty())
     said.rows.push_back(event_row(event, type));
   add_customer(said.rows, with_.name(), now.account, now.customer);
+  auto before = known(now.account);
   auto done = co_await h_.actors.ask(std::move(said));
   if (!done)
     co_return http::problem_of(done.error());
+  bool ran = before.status == "active" || before.status == "past_due";
+  if (ran && !before.subscription.empty() && done->subscription != before.subscription)
+    log::error("payments: subscription {} of account {} takes the place of {}, which runs on and is still charged: end "
+               "that at the provider",
+               done->subscription, now.account, before.subscription);
   if (done->changed)
     log::info("payments: the subscription of account {} is {}: bought {}, granted {}{}", now.account, done->status,
               done->plan, done->tier, done->next_tier.empty() ? "" : ", later " + done->next_tier);

@@ -2,6 +2,7 @@
 
 #include "common/catalog/tiers.hpp"
 #include "common/log.hpp"
+#include "common/random.hpp"
 
 namespace troupe::payments {
 
@@ -21,15 +22,28 @@ bool is_id(const std::string& text) {
              std::string::npos;
 }
 
-/// The id of a subscription's first item; "" when there is none.
-std::string first_item(const json& subscription) {
+/// What Stripe says a subscription is.
+struct running {
+  std::string item, price; // of its first item; "": none
+  bool paid = false, ends = false;
+};
+
+running running_of(const json& subscription) {
+  running out;
+  auto status = word(subscription, "status");
+  out.paid = status == "active" || status == "trialing";
+  auto ends = subscription.find("cancel_at_period_end");
+  out.ends = ends != subscription.end() && ends->is_boolean() && ends->get<bool>();
   auto items = subscription.find("items");
   if (items == subscription.end() || !items->is_object())
-    return {};
+    return out;
   auto data = items->find("data");
   if (data == items->end() || !data->is_array() || data->empty() || !data->front().is_object())
-    return {};
-  return word(data->front(), "id");
+    return out;
+  out.item = word(data->front(), "id");
+  if (auto price = data->front().find("price"); price != data->front().end() && price->is_object())
+    out.price = word(*price, "id");
+  return out;
 }
 
 form_fields common_fields(const buyer& who, const char* mode) {
@@ -49,6 +63,13 @@ std::string stripe::price_of(const std::string& plan) const {
   for (const auto& [price, tier] : options_.prices)
     if (tier == plan)
       return price;
+  return {};
+}
+
+std::string stripe::tier_of_price(const std::string& id) const {
+  for (const auto& [price, tier] : options_.prices)
+    if (price == id)
+      return tier;
   return {};
 }
 
@@ -113,40 +134,57 @@ asio::awaitable<result<checkout>> stripe::subscribe(buyer who, std::string plan,
   co_return co_await open_session(std::move(fields), std::move(once));
 }
 
-// A tier above the one that this period is paid for is paid for now, in proportion, or not given; another one costs
-// from the next period on.
+// A tier above the one that this period is paid for is paid for now and begins a new period, less what is left of the
+// old one, or it is not given; another one costs from the next period on. What is done follows from what Stripe says
+// the subscription is at this moment, as its webhooks may be late: so a wish that came true is not paid for again.
 asio::awaitable<result<checkout>> stripe::change(buyer who, std::string plan, std::string once) {
+  http::keys_at_work::hold alone{changing_, who.account};
+  if (!alone.take())
+    co_return fail("busy", "another change of this subscription is under way");
   auto path = "/v1/subscriptions/" + who.subscription;
   auto now = co_await client_.get(path);
   if (!now)
     co_return now.error();
-  change_of wanted{std::move(path), first_item(*now), price_of(plan), once,
-                   catalog::tier_of(plan) > catalog::tier_of(who.tier)};
-  if (!is_id(wanted.item))
+  auto is = running_of(*now);
+  if (!is_id(is.item))
     co_return fail("refused", "subscription " + who.subscription + " has no items");
-  // Who chose a lower tier for the next period pays for that one at Stripe already: the difference is to be that to the
-  // tier of this period, which is paid for.
-  auto paid_for = price_of(who.tier), chosen = price_of(who.plan);
-  bool restores = wanted.now && catalog::tier_of(who.plan) < catalog::tier_of(who.tier) && !paid_for.empty();
+  checkout out;
+  out.requested = true;
+  auto tier_now = tier_of_price(is.price);
+  if (tier_now == plan && !is.ends)
+    co_return out;
+  if (!is.paid)
+    co_return fail("declined", "the last invoice is not paid; the portal says what it needs");
+  change_of wanted{path, is.item, price_of(plan), {}, catalog::tier_of(plan) > catalog::tier_of(who.tier)};
+  wanted.once = once + "-" + wanted.price + (wanted.now ? "-now" : "-next");
+  // Who chose a lower tier for the next period is to pay the difference to the tier of this one, which is paid for.
+  bool restores = wanted.now && catalog::tier_of(tier_now) < catalog::tier_of(who.tier) && !price_of(who.tier).empty();
   if (restores) {
-    change_of restored{wanted.path, wanted.item, paid_for, once + "-restored", false};
+    change_of restored{path, is.item, price_of(who.tier), make_ulid(), false};
     auto done = co_await set_price(std::move(restored));
     if (!done)
       co_return done.error();
   }
-  change_of back{wanted.path, wanted.item, chosen, once + "-back", false};
   auto changed = co_await set_price(std::move(wanted));
-  if (!changed && restores && changed.error().code == "declined" && !chosen.empty()) {
-    auto undone = co_await set_price(std::move(back));
-    if (!undone)
-      log::error("payments: the upgrade of account {} was declined, and {} does not go back to price {}: {}",
-                 who.account, who.subscription, chosen, undone.error().message);
+  if (changed)
+    co_return out;
+  if (restores) {
+    change_of back{path, is.item, is.price, make_ulid(), false};
+    co_await put_back(std::move(back), price_of(who.tier), who.account);
   }
-  if (!changed)
-    co_return changed.error();
-  checkout out;
-  out.requested = true;
-  co_return out;
+  co_return changed.error();
+}
+
+// The upgrade did not come to be, as far as is known: the lower tier was chosen and is to be it again.
+asio::awaitable<void> stripe::put_back(change_of back, std::string restored, std::string account) {
+  auto price = back.price, path = back.path;
+  auto now = co_await client_.get(path);
+  if (now && running_of(*now).price != restored)
+    co_return; // it did come to be: only the answer was lost
+  auto undone = co_await set_price(std::move(back));
+  if (!undone)
+    log::error("payments: an upgrade of account {} failed, and {} does not go back to price {}, which was chosen: {}",
+               account, path, price, undone.error().message);
 }
 
 asio::awaitable<result<json>> stripe::set_price(change_of wanted) {
@@ -155,7 +193,7 @@ asio::awaitable<result<json>> stripe::set_price(change_of wanted) {
                      {"cancel_at_period_end", "false"},
                      {"proration_behavior", wanted.now ? "always_invoice" : "none"}};
   if (wanted.now)
-    fields.emplace_back("payment_behavior", "error_if_incomplete");
+    fields.insert(fields.end(), {{"payment_behavior", "error_if_incomplete"}, {"billing_cycle_anchor", "now"}});
   co_return co_await client_.post(std::move(wanted.path), std::move(fields), std::move(wanted.once));
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/idempotency.hpp"
 #include "http/payments/provider.hpp"
 #include "http/payments/stripe_client.hpp"
 #include "http/payments/stripe_event.hpp"
@@ -32,10 +33,13 @@ private:
   };
   boost::asio::awaitable<result<checkout>> change(buyer who, std::string plan, std::string once);
   boost::asio::awaitable<result<json>> set_price(change_of wanted);
+  boost::asio::awaitable<void> put_back(change_of back, std::string restored, std::string account);
   std::string price_of(const std::string& plan) const;
+  std::string tier_of_price(const std::string& id) const;
 
   stripe_options options_;
   stripe_client client_;
+  http::keys_at_work changing_; // accounts whose subscription is being changed
 };
 
 } // namespace troupe::payments

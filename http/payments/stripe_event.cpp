@@ -92,7 +92,9 @@ result<meaning> of_refund(const json& refund) {
   out.payment = id_of(at(refund, {"payment_intent"}));
   out.reference = text(at(refund, {"id"}));
   out.credits = number(at(refund, {"amount"}), credits_max);
-  if (text(at(refund, {"status"})) != "succeeded" || out.payment.empty())
+  auto status = text(at(refund, {"status"}));
+  out.again = status == "failed" || status == "canceled"; // the bank sent it back, perhaps after it had succeeded
+  if ((status != "succeeded" && !out.again) || out.payment.empty())
     return meaning{of_no_concern{}};
   if (out.reference.empty() || out.credits <= 0)
     return fail("malformed", "a refund without id or amount");
@@ -148,7 +150,7 @@ result<meaning> meaning_of(const std::string& type, const json& object, const pr
                            const std::string& currency) {
   if (type == "checkout.session.completed" || type == "checkout.session.async_payment_succeeded")
     return of_session(object, currency);
-  if (type == "refund.created" || type == "refund.updated")
+  if (type == "refund.created" || type == "refund.updated" || type == "refund.failed")
     return of_refund(object);
   if (type == "charge.dispute.funds_withdrawn" || type == "charge.dispute.funds_reinstated")
     return of_dispute(object, type == "charge.dispute.funds_reinstated");

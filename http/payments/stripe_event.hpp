@@ -16,7 +16,7 @@ struct paid_credits {
   std::string account, payment, customer;
   std::int64_t credits = 0;
 };
-/// Money of an earlier payment went back to the buyer, or (`again`) came back after a dispute that took it.
+/// Money of an earlier payment went back to the buyer, or (`again`) came back: a dispute was won, a refund failed.
 struct paid_back {
   std::string payment, reference; // what was paid; the refund or dispute
   std::int64_t credits = 0;

@@ -131,6 +131,11 @@ asio::awaitable<reply> change_email(const head& h, const request& r, email_body 
   auto why = co_await mail_confirmation(h, r, r.who->account, r.who->username, email);
   if (why)
     co_return *why;
+  if (!now.empty()) // who has a stolen key or session would take the account over with it
+    h.mails.send({now, "Your address is to be changed",
+                  "Someone who is logged in as " + r.who->username + " asked that its address become " + email +
+                      ". It does once that address confirms it. If that was not you, change your password now and look "
+                      "through your API keys.\n"});
   json answer = {{"success", true},
                  {"email", now},
                  {"pending_email", email},

@@ -202,21 +202,41 @@ class Stripe(unittest.TestCase):
         bought = [call["once"] for call in self.api.calls if call["form"].get("proration_behavior") == "always_invoice"]
         self.assertEqual(len(set(bought)), 3, f"two were declined, one is bought: {bought}")
 
+    def changes(self):
+        made = [(call["form"]["items[0][price]"], call["form"]["proration_behavior"], call["form"].get("billing_cycle_anchor")) for call in self.api.calls
+                if call["method"] == "POST"]
+        self.api.calls.clear()
+        return made
+
     def test_who_chose_a_lower_tier_pays_for_a_higher_one_from_what_is_paid(self):
         user = self.user("wavering")
-        end = time.time() + 20 * DAY
-        self.told(user.events.subscription("pro", end=end))
-        self.told(user.events.subscription("starter", end=end))
-        changes = lambda: [(call["form"]["items[0][price]"], call["form"]["proration_behavior"]) for call in self.api.calls if call["method"] == "POST"]
-        user.post("/api/stripe/create-checkout", {"tier": "studio"})
-        self.assertEqual(changes(), [("price_pro", "none"), ("price_studio", "always_invoice")])
-        self.api.calls.clear()
+        self.told(user.events.subscription("pro"))
+        self.told(user.events.subscription("starter"))
+        self.api.prices[f"sub_{user.account}_1"] = "price_starter"
+        buy = lambda tier, **headers: user.send("POST", "/api/stripe/create-checkout", {"tier": tier}, headers=headers).status
         self.api.decline_next = 1
-        self.assertEqual(user.send("POST", "/api/stripe/create-checkout", {"tier": "studio"}).status, 402)
-        self.assertEqual(changes(), [("price_pro", "none"), ("price_studio", "always_invoice"), ("price_starter", "none")])
-        self.api.calls.clear()
+        restore, upgrade = ("price_pro", "none", None), ("price_studio", "always_invoice", "now")
+        self.assertEqual(buy("studio", **{"Idempotency-Key": "once"}), 402)
+        self.assertEqual(self.changes(), [restore, upgrade, ("price_starter", "none", None)], "what was chosen stays so")
+        self.assertEqual(buy("studio", **{"Idempotency-Key": "once"}), 200, "with another card")
+        self.assertEqual(self.changes(), [restore, upgrade, upgrade], "Stripe repeats the decline, and is asked anew")
+        self.assertEqual(buy("studio"), 200)
+        self.assertEqual(self.changes(), [], "the webhook is late, but it is paid")
+
+    def test_who_chose_a_lower_tier_and_stays_pays_nothing_now(self):
+        user = self.user("staying")
+        self.told(user.events.subscription("pro"))
+        self.told(user.events.subscription("starter"))
+        self.api.prices[f"sub_{user.account}_1"] = "price_starter"
         user.post("/api/stripe/create-checkout", {"tier": "pro"})
-        self.assertEqual(changes(), [("price_pro", "none")], "it is paid for")
+        self.assertEqual(self.changes(), [("price_pro", "none", None)])
+
+    def test_nothing_is_changed_on_credit(self):
+        user = self.user("indebted")
+        self.told(user.events.subscription("pro", status="past_due"))
+        self.api.unpaid.add(f"sub_{user.account}_1")
+        self.assertEqual(user.send("POST", "/api/stripe/create-checkout", {"tier": "starter"}).status, 402)
+        self.assertEqual(self.changes(), [])
 
     def test_of_several_prices_the_first_is_sold_and_the_others_still_count(self):
         user = self.user("early")
@@ -424,6 +444,17 @@ class Stripe(unittest.TestCase):
         wait_until(lambda: self.balance(user) == 450, 20, "the refund is taken up")
         self.told(user.events.refund(200, "pi_hasty", "re_hasty"))
         self.assertEqual(self.balance(user), 450, "once")
+
+    def test_a_refund_that_fails_gives_back_what_it_took(self):
+        user = self.user("bounced")
+        self.told(user.events.topup(500, "pi_bounced"))
+        refund = user.events.refund(200, "pi_bounced", "re_bounced")
+        self.told(refund)
+        self.assertEqual(self.balance(user), 450)
+        failed = user.events.refund(200, "pi_bounced", "re_bounced")
+        failed["type"], failed["data"]["object"]["status"] = "refund.failed", "failed"
+        self.told(failed)
+        self.assertEqual(self.balance(user), 650)
 
     def test_a_dispute_that_was_won_gives_back_what_it_took_and_no_more(self):
         user = self.user("disputed")

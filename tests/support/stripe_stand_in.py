@@ -53,6 +53,8 @@ class Api:
         self.decline_next = 0
         self.ended = set()  # subscriptions
         self.gone = set()  # customers
+        self.unpaid = set()  # subscriptions
+        self.prices = {}  # of subscriptions
         self.answers = {}  # by Idempotency-Key, as Stripe keeps them
         self.number = itertools.count(1)
         api = self
@@ -131,7 +133,9 @@ class Api:
             if method == "DELETE":
                 self.ended.add(subscription)
                 return 200, {"id": subscription, "object": "subscription", "status": "canceled"}
-            return 200, {"id": path.rsplit("/", 1)[1], "object": "subscription", "items": {"object": "list", "data": [{"id": "si_1", "object": "subscription_item"}]}}
+            price = self.prices[subscription] = form.get("items[0][price]") or self.prices.get(subscription, "price_creator")
+            return 200, {"id": subscription, "object": "subscription", "status": "past_due" if subscription in self.unpaid else "active", "cancel_at_period_end": False,
+                         "items": {"object": "list", "data": [{"id": "si_1", "object": "subscription_item", "price": {"id": price, "object": "price"}}]}}
         return 404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}}
 
 

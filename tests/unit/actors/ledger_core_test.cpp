@@ -156,16 +156,37 @@ TEST(LedgerCore, AReversalLeavesNoMoreThanIsHeldAndTakesNoMoreThanItIsFor) {
   l.restart();
   EXPECT_EQ(l.release("a"), "2");
   EXPECT_EQ(l.wallet(), 0);
-  l.capture("b", "0", 25);
-  EXPECT_EQ(l.release("b"), "2");
-  EXPECT_EQ(l.core.outstanding(), credits(25));
+  l.capture("b", "0", 15);
+  EXPECT_EQ(l.core.outstanding(), credits(15)) << "what is spent is not owed";
   l.grant(7);
   EXPECT_EQ(l.wallet(), 7) << "what is given is not taken";
-  EXPECT_EQ(l.topup("pay_2", 100), "2");
-  EXPECT_EQ(l.wallet(), 82);
+  EXPECT_EQ(l.topup("pay_2", 10), "2");
+  EXPECT_EQ(l.wallet(), 7);
+  EXPECT_EQ(l.core.outstanding(), credits(5));
+  EXPECT_EQ(l.release("b"), "2");
+  EXPECT_EQ(l.wallet(), 17);
   EXPECT_EQ(l.core.outstanding(), 0);
   l.topup("pay_3", 5);
-  EXPECT_EQ(l.wallet(), 87);
+  EXPECT_EQ(l.wallet(), 22);
+}
+
+TEST(LedgerCore, WhatIsSpentAfterAReversalIsNotTakenFromLaterHolds) {
+  Ledger l;
+  l.topup("pay_1", 100);
+  l.hold("a", 60);
+  l.hold("b", 40);
+  l.reversal("re_1", 30);
+  l.reversal("re_2", 70);
+  EXPECT_EQ(l.core.outstanding(), credits(100));
+  l.capture("a", "0", 60);
+  EXPECT_EQ(l.core.outstanding(), credits(40)) << "30 of the older, 10 of the newer";
+  l.restart();
+  l.capture("b", "0", 40);
+  EXPECT_EQ(l.core.outstanding(), 0);
+  l.grant(20);
+  l.hold("c", 20);
+  l.release("c");
+  EXPECT_EQ(l.wallet(), 20);
 }
 
 TEST(LedgerCore, OneRequestThatReleasesAndHoldsCannotGetRoundAReversal) {

@@ -110,6 +110,9 @@ private:
       job.taken += pay;
       job.stages.insert(o.stage);
       revenue += o.amount;
+      // Chargebacks wait only for what is still held; the last one gives up first.
+      for (auto one = chargebacks.rbegin(); pay > 0 && one != chargebacks.rend(); ++one)
+        one->left -= std::min(one->left, std::max<std::int64_t>(0, owed_of_chargebacks() - held()));
       if (o.kind == "meter") {
         metered += o.amount;
         settled += pay;
