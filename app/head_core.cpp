@@ -100,13 +100,17 @@ result<void> head_core::open_link(const configuration& config) {
   keys_ = *keys;
   local_keys_ = *local;
   local_endpoint_ = endpoint_in(data_);
-  if (config.node.local)
-    nodes_.allow("local", local_keys_.public_key);
   database_->scan(storage::table::nodes, "", "", false, [this](std::string_view name, std::string_view value) {
-    if (auto record = unpack(value); record && !record->value("revoked", false))
-      nodes_.allow(std::string{name}, record->value("public_key", std::string{}));
+    if (auto record = unpack(value); record && record->is_object())
+      nodes_.put(std::string{name}, record->get<node_record>());
     return true;
   });
+  auto of_local = nodes_.find(local_node).value_or(node_record{});
+  of_local.public_key = local_keys_.public_key;
+  if (config.node.local)
+    nodes_.put(local_node, std::move(of_local));
+  else
+    nodes_.remove(local_node);
   link::head_link_options options;
   options.endpoints = {local_endpoint_};
   for (const auto& endpoint : config.cluster.listen)

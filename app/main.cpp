@@ -1,6 +1,7 @@
 // The one binary: reads the command line and hands over. Each subcommand has a file of its own.
 
 #include "app/bench.hpp"
+#include "app/operator.hpp"
 #include "app/options.hpp"
 #include "app/portrait.hpp"
 #include "app/verify_ledger.hpp"
@@ -53,9 +54,12 @@ int main(int argc, char** argv) {
 
   node_options node;
   auto* node_command = cli.add_subcommand("node", "Run a machine's agent: probes devices, runs engines");
-  node_command->add_option("--head", node.heads, "the head's endpoint, e.g. tcp://10.0.0.1:7707")->required();
-  node_command->add_option("--head-key", node.head_key, "the head's public CURVE key (Z85)")->required();
-  node_command->add_option("--key", node.key_file, "file with this node's key pair")->required();
+  auto* by_token = node_command->add_option("--join", node.join_file, "file with the token of `troupe admin node add`")
+                       ->check(CLI::ExistingFile);
+  node_command->add_option("--head", node.heads,
+                           "the head's endpoint, e.g. tcp://10.0.0.1:7707; instead of the token's");
+  node_command->add_option("--head-key", node.head_key, "the head's public CURVE key (Z85)")->excludes(by_token);
+  node_command->add_option("--key", node.key_file, "file with this node's key pair")->excludes(by_token);
   node_command->add_option("--folder", node.folder, "cache and work folder")->required();
   node_command->add_option("--name", node.name, "the name the head knows it by");
   node_command->add_option("--slots", node.slots, "stages at a time on the CPU; 0: as many as hardware threads");
@@ -75,6 +79,57 @@ int main(int argc, char** argv) {
   bool from_stdin = false;
   create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");
   create_command->callback([&] { status = create_admin(creating); });
+
+  operator_options operating;
+  auto asks_head = [&operating](CLI::App* command) {
+    command->add_option("--url", operating.url, "the head's HTTP address")
+        ->envname("TROUPE_URL")
+        ->capture_default_str();
+    command->add_option("--key-file", operating.key_file, "file with an admin's API key; else TROUPE_API_KEY");
+    command->add_flag("--json", operating.as_json, "print what the head answered");
+    return command;
+  };
+  auto with_name = [&](CLI::App* command, const char* what) {
+    command->add_option("name", operating.name, what)->required();
+    return asks_head(command);
+  };
+  auto with_wait = [&](CLI::App* command) {
+    command->add_flag("--wait", operating.wait, "until nothing runs there");
+    command->add_option("--wait-max-s", operating.wait_max_s, "for so many seconds")->capture_default_str();
+    return command;
+  };
+  auto with_heads = [&](CLI::App* command) {
+    command->add_option("--head", operating.heads, "what it dials; default: cluster.advertise");
+    return command;
+  };
+  auto* nodes = admin_command->add_subcommand("node", "Machines of the cluster")->require_subcommand(1);
+  with_heads(with_name(nodes->add_subcommand("add", "Let a node join; prints its token"), "its name"))->callback([&] {
+    status = add_node(operating);
+  });
+  with_heads(with_name(nodes->add_subcommand("rotate", "Another key for a node; prints its token"), "the node"))
+      ->callback([&] { status = rotate_node(operating); });
+  asks_head(nodes->add_subcommand("list", "All that may join, and how they are"))->callback([&] {
+    status = list_nodes(operating);
+  });
+  with_wait(with_name(nodes->add_subcommand("drain", "What runs ends, nothing new begins"), "the node"))->callback([&] {
+    status = set_node(operating, "draining");
+  });
+  with_name(nodes->add_subcommand("enable", "It gets work again"), "the node")->callback([&] {
+    status = set_node(operating, "enabled");
+  });
+  with_name(nodes->add_subcommand("remove", "Cut it off for good"), "the node")->callback([&] {
+    status = remove_node(operating);
+  });
+  auto* devices = admin_command->add_subcommand("device", "Devices of the nodes")->require_subcommand(1);
+  asks_head(devices->add_subcommand("list", "All, with what runs"))->callback([&] {
+    status = list_devices(operating);
+  });
+  with_wait(with_name(devices->add_subcommand("drain", "What runs ends, nothing new begins"), "node/device"))
+      ->callback([&] { status = set_device(operating, "draining"); });
+  with_name(devices->add_subcommand("enable", "It gets work again; also ends a quarantine"), "node/device")
+      ->callback([&] { status = set_device(operating, "enabled"); });
+  with_wait(with_name(devices->add_subcommand("quarantine", "It is not trusted: it gets no work"), "node/device"))
+      ->callback([&] { status = set_device(operating, "quarantined"); });
 
   auto* ledger_command = admin_command->add_subcommand("ledger", "The books")->require_subcommand(1);
   std::string books_of = "data";

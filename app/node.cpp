@@ -1,5 +1,6 @@
 #include "app/options.hpp"
 #include "common/exit_codes.hpp"
+#include "common/json.hpp"
 #include "common/log.hpp"
 #include "gpu/engines/all.hpp"
 #include "gpu/node/agent.hpp"
@@ -7,6 +8,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <thread>
 #include <unistd.h>
 
@@ -36,22 +38,75 @@ bool wait_for(const std::string& folder) {
   }
 }
 
+struct membership {
+  std::string name, head_key;
+  std::vector<std::string> heads;
+  link::key_pair keys;
+};
+
+/// A token of `troupe admin node add`. Errors: `malformed`; they hold nothing of it.
+result<membership> read_token(const std::string& file) {
+  constexpr std::size_t bytes_max = 64 << 10;
+  std::ifstream in(file);
+  std::string text(bytes_max, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(bytes_max));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  auto token = parse_json(text);
+  auto wrong = [&](const char* why) { return fail("malformed", "the token in " + file + " " + why); };
+  if (!token || !token->is_object() || !token->contains("troupe_node"))
+    return wrong("is none: it must be what `troupe admin node add` printed");
+  if (token->value("troupe_node", json()) != 1)
+    return wrong("is of another version of Troupe; bring head and node to the same release, or add the node again");
+  membership out;
+  const std::pair<const char*, std::string*> fields[] = {{"name", &out.name},
+                                                         {"head_key", &out.head_key},
+                                                         {"public_key", &out.keys.public_key},
+                                                         {"secret_key", &out.keys.secret_key}};
+  for (const auto& [name, to] : fields) {
+    auto value = token->value(name, json());
+    if (!value.is_string() || value.get_ref<const std::string&>().empty())
+      return wrong("is not whole: copy it again");
+    *to = value.get<std::string>();
+  }
+  for (const auto& head : token->value("heads", json::array()))
+    if (head.is_string())
+      out.heads.push_back(head.get<std::string>());
+  return out;
+}
+
+result<membership> membership_of(const node_options& options) {
+  if (!options.join_file.empty()) {
+    auto out = read_token(options.join_file);
+    if (out && !options.heads.empty())
+      out->heads = options.heads;
+    if (out && out->heads.empty())
+      return fail("malformed", "the token says no address to dial: give --head tcp://HOST:PORT");
+    return out;
+  }
+  if (options.heads.empty() || options.head_key.empty() || options.key_file.empty())
+    return fail("malformed", "it needs --join, or --head, --head-key and --key");
+  auto keys = link::load_or_make_key_pair(options.key_file);
+  if (!keys)
+    return keys.error();
+  return membership{options.name, options.head_key, options.heads, *keys};
+}
+
 } // namespace
 
 int run_node(const node_options& options) {
   start_log("node", options.log_level);
   if (options.wait_for_folder && !wait_for(options.folder))
     return exit_temporary;
-  auto keys = link::load_or_make_key_pair(options.key_file);
-  if (!keys) {
-    log::critical("{}", keys.error().message);
+  auto member = membership_of(options);
+  if (!member) {
+    log::critical("{}", member.error().message);
     return exit_configuration;
   }
   node::agent_options settings;
-  settings.name = options.name;
-  settings.head_endpoints = options.heads;
-  settings.head_public_key = options.head_key;
-  settings.keys = *keys;
+  settings.name = member->name;
+  settings.head_endpoints = member->heads;
+  settings.head_public_key = member->head_key;
+  settings.keys = member->keys;
   settings.folder = options.folder;
   settings.cache_bytes_max = std::uint64_t{options.cache_mib} << 20;
   settings.slots = options.slots;

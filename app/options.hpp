@@ -19,6 +19,7 @@ struct node_options {
   std::vector<std::string> heads; // endpoints
   std::string head_key;           // Z85
   std::string key_file;           // the node's own pair
+  std::string join_file;          // a token of `troupe admin node add`: instead of heads, head_key, key_file and name
   std::string folder, name = "local";
   std::string log_level = "info";
   unsigned slots = 0;

@@ -9,6 +9,7 @@
 #include "gpu/node/supervisor.hpp"
 #include "http/admin/admin.hpp"
 #include "http/admin/audit.hpp"
+#include "http/admin/nodes.hpp"
 #include "http/application.hpp"
 #include "http/bridge/head.hpp"
 #include "http/bridge/limit_keeper.hpp"
@@ -69,6 +70,20 @@ bool load_workflows(workflow::definition_store& store, const std::filesystem::pa
   return problems.empty();
 }
 
+/// What nodes are told to dial: as set, else where the head listens, as far as that names one address.
+std::vector<std::string> dial_endpoints(const configuration& config) {
+  if (!config.cluster.advertise.empty())
+    return config.cluster.advertise;
+  std::vector<std::string> out;
+  for (const auto& endpoint : config.cluster.listen) {
+    bool any = endpoint.find("//0.0.0.0:") != std::string::npos || endpoint.find("//*:") != std::string::npos ||
+               endpoint.find("//[::]:") != std::string::npos || endpoint.ends_with(":0");
+    if (!any)
+      out.push_back(endpoint);
+  }
+  return out;
+}
+
 http::mail_options mail_of(const configuration& config, const std::filesystem::path& data) {
   http::mail_options out;
   out.smtp_url = config.mail.smtp_url;
@@ -103,7 +118,8 @@ struct front {
                                                          config.engines.stand_ins_allowed,
                                                          config.accounts.session_days * 24 * 3600 * 1000,
                                                          config.accounts.session_refresh_s * 1000,
-                                                         config.http.public_url},
+                                                         config.http.public_url,
+                                                         {core.keys().public_key, dial_endpoints(config)}},
       authenticator(head), answers(head), desk(head, provider, std::move(paid)), due(head, provider.name()) {}
 
   result<void> open(const configuration& config);
@@ -165,6 +181,7 @@ result<void> front::open(const configuration& config) {
   add(http::workflows::endpoints(head, guard));
   add(http::admin::endpoints(head));
   add(http::admin::audit_endpoints(head));
+  add(http::admin::node_endpoints(head));
   add(http::mailed_link_endpoints());
   http::pages_options pages;
   pages.about.version = TROUPE_VERSION;

@@ -25,8 +25,8 @@ problem complain(const std::string& where, const std::string& what) {
 }
 
 // Variables that begin like ours and are not keys: for builds, tests and the first start.
-const std::set<std::string> other_variables = {"TROUPE_PREFIX",         "TROUPE_TSAN", "TROUPE_CUDA",
-                                               "TROUPE_ADMIN_PASSWORD", "TROUPE_SEED", "TROUPE_CONFIG"};
+const std::set<std::string> other_variables = {"TROUPE_PREFIX", "TROUPE_TSAN",   "TROUPE_CUDA", "TROUPE_ADMIN_PASSWORD",
+                                               "TROUPE_SEED",   "TROUPE_CONFIG", "TROUPE_URL",  "TROUPE_API_KEY"};
 
 // Levenshtein's distance: insertions, deletions and replacements.
 std::size_t distance(const std::string& a, const std::string& b) {

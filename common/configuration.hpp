@@ -35,7 +35,7 @@ struct configuration {
     std::string level = "info";
   } log;
   struct {
-    std::vector<std::string> listen;
+    std::vector<std::string> listen, advertise;
   } cluster;
   struct {
     bool local = true;

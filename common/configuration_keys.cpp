@@ -127,6 +127,15 @@ const std::vector<configuration_key>& configuration_keys() {
        0,
        {},
        wrong_endpoint},
+      {"cluster.advertise",
+       "What nodes on other machines are told to dial, e.g. [\"tcp://head.example.org:7707\"]; none: cluster.listen, "
+       "as "
+       "far as it names an address.",
+       SLOT(cluster.advertise),
+       0,
+       0,
+       {},
+       wrong_endpoint},
       {"node.local", "Start a node for this machine together with the head.", SLOT(node.local)},
       {"node.timeout_ms", "A node silent for so many milliseconds is lost, and its stages run elsewhere.",
        SLOT(node.timeout_ms), 500, 600'000},

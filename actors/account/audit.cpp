@@ -14,12 +14,11 @@ using storage::table;
 
 const std::vector<std::string>& audit_kinds() {
   static const std::vector<std::string> kinds{
-      "account_changed",    "account_deleted", "account_exported", "credits_granted",
-      "email_change_asked", "email_changed",   "key_changed",      "key_created",
-      "key_revoked",        "login",           "login_failed",     "logout",
-      "password_changed",   "password_failed", "password_reset",   "refund",
-      "reset_asked",        "sessions_ended",  "signup",           "subscription_changed",
-      "workflows_reloaded",
+      "account_changed",    "account_deleted",  "account_exported", "credits_granted",      "email_change_asked",
+      "email_changed",      "key_changed",      "key_created",      "key_revoked",          "login",
+      "login_failed",       "logout",           "node_added",       "node_key_changed",     "node_removed",
+      "node_state_changed", "password_changed", "password_failed",  "password_reset",       "refund",
+      "reset_asked",        "sessions_ended",   "signup",           "subscription_changed", "workflows_reloaded",
   };
   return kinds;
 }

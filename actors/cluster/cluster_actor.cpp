@@ -38,9 +38,11 @@ cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, addr
 caf::behavior cluster_actor::make_behavior() {
   delayed_send(this, tick_every, cluster_tick{0});
   return {
-      on(&cluster_actor::said),  on(&cluster_actor::closed),  on(&cluster_actor::tick),
-      on(&cluster_actor::nodes), on(&cluster_actor::devices), on(&cluster_actor::run),
-      on(&cluster_actor::stop),  on(&cluster_actor::asked),   on(&cluster_actor::inspect_self),
+      on(&cluster_actor::said),    on(&cluster_actor::closed),  on(&cluster_actor::tick),
+      on(&cluster_actor::nodes),   on(&cluster_actor::devices), on(&cluster_actor::run),
+      on(&cluster_actor::stop),    on(&cluster_actor::asked),   on(&cluster_actor::inspect_self),
+      on(&cluster_actor::allow),   on(&cluster_actor::remove),  on(&cluster_actor::set),
+      on(&cluster_actor::written),
   };
 }
 
@@ -119,6 +121,7 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
   }
   n.devices = std::move(hello.devices);
   n.engines = std::move(hello.engines);
+  hold_back(n); // before they join: else they might be given work first
   for (const auto& d : n.devices) {
     auto full = n.name + "/" + d.name;
     device_connected message{n.connection, {}};
@@ -220,12 +223,125 @@ caf::result<description> cluster_actor::asked(attempt_asked& m) {
   return description{json::object()};
 }
 
+// -- what operators decide --------------------------------------------------------------------------------------------
+
+caf::result<description> cluster_actor::allow(allow_node& m) {
+  auto known = registry_.find(m.name);
+  if (m.name == local_node)
+    return refuse(refusal::conflict, "the local node's key is in the data directory; node.local says whether it runs");
+  if (known && !m.again)
+    return refuse(refusal::exists, "there is a node of that name; rotate its key, or remove it first");
+  if (!known && m.again)
+    return refuse(refusal::not_found, "there is no node of that name");
+  auto record = known.value_or(node_record{});
+  record.public_key = m.public_key;
+  if (!known)
+    record.added_at = m.at;
+  return write(m.name, std::move(record), std::move(m.rows));
+}
+
+caf::result<description> cluster_actor::remove(remove_node& m) {
+  if (m.name == local_node)
+    return refuse(refusal::conflict, "the local node belongs to the head: set node.local = false and restart it");
+  if (!registry_.find(m.name))
+    return refuse(refusal::not_found, "there is no node of that name");
+  return write(m.name, std::nullopt, std::move(m.rows));
+}
+
+caf::result<description> cluster_actor::set(set_state& m) {
+  auto record = registry_.find(m.node);
+  if (!record)
+    return refuse(refusal::not_found, "there is no node of that name");
+  auto found = nodes_.find(m.node);
+  auto has = [&](const auto& d) { return d.name == m.device; };
+  bool is_there = found != nodes_.end() && std::any_of(found->second.devices.begin(), found->second.devices.end(), has);
+  if (!m.device.empty() && !is_there && !record->devices.contains(m.device))
+    return refuse(refusal::not_found, "the node has no device of that name");
+  if (m.device.empty())
+    record->state = m.state;
+  else if (m.state == enabled)
+    record->devices.erase(m.device);
+  else
+    record->devices[m.device] = m.state;
+  std::vector<std::string> devices;
+  if (found != nodes_.end())
+    for (const auto& d : found->second.devices)
+      if (m.device.empty() || d.name == m.device)
+        devices.push_back(d.name);
+  return write(m.node, std::move(record), std::move(m.rows), std::move(devices));
+}
+
+caf::result<description> cluster_actor::write(const std::string& name, std::optional<node_record> record,
+                                              std::vector<storage::row> rows, std::vector<std::string> devices) {
+  for (const auto& [ticket, other] : changes_)
+    if (other.name == name)
+      return refuse(refusal::conflict, "another change of this node is being written; ask again");
+  storage::batch batch;
+  batch.rows = std::move(rows);
+  auto value = record ? std::optional(pack(json(*record))) : std::nullopt;
+  batch.rows.push_back({storage::table::nodes, name, std::move(value), false});
+  auto ticket = next_ticket_++;
+  auto asker = make_response_promise<description>();
+  changes_[ticket] = {name, std::move(record), std::move(devices), asker};
+  journal_.commit(std::move(batch), [self = caf::actor_cast<caf::actor>(this), ticket](storage::commit_status status) {
+    caf::anon_send(self, cluster_written{ticket, status == storage::commit_status::ok});
+  });
+  return asker;
+}
+
+caf::result<void> cluster_actor::written(cluster_written& m) {
+  auto found = changes_.find(m.ticket);
+  if (found == changes_.end())
+    return {};
+  auto what = std::move(found->second);
+  changes_.erase(found);
+  if (!m.ok) {
+    what.asker.deliver(refuse(refusal::unavailable, "the disk did not take it; nothing was changed"));
+    return {};
+  }
+  apply_record(what.name, what.record);
+  for (const auto& device : what.devices) // an automatic quarantine ends with it, too
+    tell(others_->scheduler, device_enabled{what.name + "/" + device, wanted_state(*what.record, device) == enabled});
+  auto at = nodes_.find(what.name);
+  what.asker.deliver(description{at == nodes_.end() ? absent_json(what.name) : node_json(at->second)});
+  return {};
+}
+
+void cluster_actor::apply_record(const std::string& name, const std::optional<node_record>& record) {
+  auto known = nodes_.find(name);
+  bool other_key = !record || (known != nodes_.end() && record->public_key != known->second.public_key);
+  if (record)
+    registry_.put(name, *record);
+  else
+    registry_.remove(name); // first: it could dial again at once
+  if (known == nodes_.end())
+    return;
+  if (other_key && known->second.connected)
+    lose(known->second, record ? "its key was changed" : "it was removed");
+  if (!record)
+    nodes_.erase(known);
+}
+
+std::string cluster_actor::wanted_state(const node_record& record, const std::string& device) {
+  auto found = record.devices.find(device);
+  return found != record.devices.end() ? found->second : record.state;
+}
+
+void cluster_actor::hold_back(const node& n) {
+  auto record = registry_.find(n.name).value_or(node_record{});
+  for (const auto& d : n.devices)
+    if (wanted_state(record, d.name) != enabled)
+      tell(others_->scheduler, device_enabled{n.name + "/" + d.name, false});
+}
+
 // -- what admins ask --------------------------------------------------------------------------------------------------
 
 caf::result<description> cluster_actor::nodes(list_nodes&) {
   json out = json::array();
-  for (const auto& [name, n] : nodes_)
-    out.push_back(node_json(n));
+  for (const auto& [name, record] : registry_.all()) {
+    auto found = nodes_.find(name);
+    out.push_back(found == nodes_.end() ? absent_json(name) : node_json(found->second));
+  }
   return description{{{"nodes", std::move(out)}}};
 }
 
@@ -241,12 +357,24 @@ caf::result<description> cluster_actor::devices(list_devices&) {
                   {"slots", d.slots},
                   {"vram_mib", d.vram_mib},
                   {"kinds", d.kinds},
+                  {"state", wanted_state(registry_.find(name).value_or(node_record{}), d.name)},
                   {"status", n.connected ? "up" : "lost"}};
       if (auto entry = all_actors_.find("device", name + "/" + d.name))
         one["messages"] = entry->handled.load(), one["last_error"] = entry->last_error();
       out.push_back(std::move(one));
     }
   return description{{{"devices", std::move(out)}}};
+}
+
+json cluster_actor::absent_json(const std::string& name) const {
+  auto record = registry_.find(name).value_or(node_record{});
+  return {{"name", name},
+          {"status", "never seen"},
+          {"state", record.state},
+          {"public_key", record.public_key},
+          {"added_at", record.added_at == 0 ? json() : json(rfc3339(record.added_at))},
+          {"devices", json::array()},
+          {"engines", json::array()}};
 }
 
 json cluster_actor::node_json(const node& n) const {
@@ -264,13 +392,14 @@ json cluster_actor::node_json(const node& n) const {
   }
   for (const auto& d : n.devices)
     devices.push_back(n.name + "/" + d.name);
-  return {{"name", n.name},
-          {"status", n.connected ? "connected" : "lost"},
-          {"silent_ms", steady_ms() - n.heard_at},
-          {"connected_at", rfc3339(n.joined_at)},
-          {"devices", devices},
-          {"engines", engines},
-          {"last_problem", n.last_problem}};
+  auto out = absent_json(n.name);
+  out["status"] = n.connected ? "connected" : "lost";
+  out["silent_ms"] = steady_ms() - n.heard_at;
+  out["connected_at"] = rfc3339(n.joined_at);
+  out["devices"] = std::move(devices);
+  out["engines"] = std::move(engines);
+  out["last_problem"] = n.last_problem;
+  return out;
 }
 
 json cluster_actor::state_json() const {

@@ -49,6 +49,10 @@ private:
   caf::result<void> run(run_stage& m);
   caf::result<void> stop(stop_stage& m);
   caf::result<description> asked(attempt_asked& m);
+  caf::result<description> allow(allow_node& m);
+  caf::result<description> remove(remove_node& m);
+  caf::result<description> set(set_state& m);
+  caf::result<void> written(cluster_written& m);
 
   void welcome(node_said& m, wire::hello& hello);
   void take_devices(node& n, wire::hello& hello);
@@ -56,7 +60,15 @@ private:
   node* node_of(const std::string& connection);
   caf::actor device(const std::string& name, bool make);
   void publish_capabilities();
+  /// Writes the record (none: it is removed) with the rows; then it counts, those devices' states too, and the asker is
+  /// answered.
+  caf::result<description> write(const std::string& name, std::optional<node_record> record,
+                                 std::vector<storage::row> rows, std::vector<std::string> devices = {});
+  void apply_record(const std::string& name, const std::optional<node_record>& record);
+  static std::string wanted_state(const node_record& record, const std::string& device);
+  void hold_back(const node& n);
   json node_json(const node& n) const;
+  json absent_json(const std::string& name) const;
 
   actor_board& all_actors_;
   address_book_ptr others_;
@@ -69,6 +81,14 @@ private:
   cluster_options options_;
   std::map<std::string, node> nodes_;         // by name
   std::map<std::string, caf::actor> devices_; // node/device
+  struct change {
+    std::string name;
+    std::optional<node_record> record;
+    std::vector<std::string> devices; // on the node: whose state it may have changed
+    caf::typed_response_promise<description> asker;
+  };
+  std::map<std::uint64_t, change> changes_; // on their way to the disk, by ticket
+  std::uint64_t next_ticket_ = 0;
 };
 
 } // namespace troupe

@@ -2,7 +2,9 @@
 
 // What may be said to the cluster: by the link (what nodes say), and by the admin API.
 
+#include "actors/cluster/node_registry.hpp"
 #include "actors/device/device_messages.hpp"
+#include "actors/ledger/ledger_messages.hpp"
 
 namespace troupe {
 
@@ -41,6 +43,35 @@ struct list_devices {
 };
 TROUPE_MESSAGE(list_devices, why)
 
+/// A node may join with this key. `again`: it is there, and has another key from now on; who has the earlier one is cut
+/// off. Answered when it is durable. Refused: exists, not_found (with `again`), conflict (the local node).
+struct allow_node {
+  std::string name, public_key;
+  bool again = false;
+  timestamp at = 0;
+  std::vector<storage::row> rows; // written with it
+};
+TROUPE_MESSAGE(allow_node, name, public_key, again, at, rows)
+/// A node is no more: it is cut off, and what it ran runs elsewhere. Refused: not_found, conflict (the local node).
+struct remove_node {
+  std::string name;
+  std::vector<storage::row> rows;
+};
+TROUPE_MESSAGE(remove_node, name, rows)
+/// The operator's word on a device, or with an empty one on the whole node. Refused: not_found.
+struct set_state {
+  std::string node, device, state;
+  std::vector<storage::row> rows;
+};
+TROUPE_MESSAGE(set_state, node, device, state, rows)
+
+/// From the journal: what was asked under this ticket is durable, or is not.
+struct cluster_written {
+  std::uint64_t ticket = 0;
+  bool ok = false;
+};
+TROUPE_MESSAGE(cluster_written, ticket, ok)
+
 struct cluster_tick {
   timestamp at = 0;
 };
@@ -54,4 +85,8 @@ CAF_ADD_TYPE_ID(troupe_cluster, (troupe::connection_closed))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::list_nodes))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::list_devices))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::cluster_tick))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::allow_node))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::remove_node))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::set_state))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::cluster_written))
 CAF_END_TYPE_ID_BLOCK(troupe_cluster)

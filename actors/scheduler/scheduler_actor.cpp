@@ -20,10 +20,10 @@ scheduler_actor::scheduler_actor(caf::actor_config& config, actor_board& board, 
 caf::behavior scheduler_actor::make_behavior() {
   delayed_send(this, tick_every, scheduler_tick{0});
   return {
-      on(&scheduler_actor::queue),        on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
-      on(&scheduler_actor::goes_on),      on(&scheduler_actor::joined),      on(&scheduler_actor::left),
-      on(&scheduler_actor::explain),      on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
-      on(&scheduler_actor::inspect_self),
+      on(&scheduler_actor::queue),   on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
+      on(&scheduler_actor::goes_on), on(&scheduler_actor::joined),      on(&scheduler_actor::left),
+      on(&scheduler_actor::explain), on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
+      on(&scheduler_actor::enable),  on(&scheduler_actor::placement),   on(&scheduler_actor::inspect_self),
   };
 }
 
@@ -82,6 +82,25 @@ caf::result<description> scheduler_actor::queue_state(read_queue& m) {
                       {"running", core_.running()},
                       {"account_waiting", load.waiting},
                       {"account_running", load.running}}};
+}
+
+caf::result<void> scheduler_actor::enable(device_enabled& m) {
+  if (m.yes)
+    apply(scheduling::device_enable{device_id{m.device}});
+  else
+    apply(scheduling::device_drain{device_id{m.device}});
+  return {};
+}
+
+caf::result<description> scheduler_actor::placement(list_placement&) {
+  constexpr std::size_t devices_max = 10'000;
+  auto state = core_.inspect(devices_max);
+  json out = json::object();
+  for (auto& device : state.at("devices")) {
+    auto name = device.at("device").get<std::string>();
+    out[name] = std::move(device);
+  }
+  return description{std::move(out)};
 }
 
 caf::result<void> scheduler_actor::tick(scheduler_tick&) {

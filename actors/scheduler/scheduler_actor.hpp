@@ -27,6 +27,8 @@ private:
   caf::result<void> left(device_left& m);
   caf::result<description> explain(explain_waiting& m);
   caf::result<description> queue_state(read_queue& m);
+  caf::result<void> enable(device_enabled& m);
+  caf::result<description> placement(list_placement& m);
   caf::result<void> tick(scheduler_tick& m);
 
   /// Tells the core, and carries out what it says.

@@ -327,9 +327,9 @@ void scheduler_core::on(const device_down& e) {
 }
 
 void scheduler_core::on(const device_drain& e) {
-  auto device = devices_.find(e.device.value);
-  if (device == none)
+  if (e.device.empty() || e.device.value.size() > name_bytes_max)
     return;
+  auto device = devices_.expect(e.device.value); // it may be told before it joins
   end_reservation(device);
   devices_.at(device).draining = true;
   devices_.refresh(device);

@@ -65,7 +65,7 @@ struct device_up {
 struct device_down {
   device_id device;
 };
-/// It gets nothing new; what runs finishes.
+/// It gets nothing new; what runs finishes. Of a device that is not there: it will join so.
 struct device_drain {
   device_id device;
 };

@@ -64,6 +64,18 @@ struct device_left {
 };
 TROUPE_MESSAGE(device_left, device)
 
+/// From the cluster: the operator lets a device have work, or not.
+struct device_enabled {
+  std::string device;
+  bool yes = true;
+};
+TROUPE_MESSAGE(device_enabled, device, yes)
+/// The devices as the scheduler sees them; answered by {"<device>": {"status", "running", "reason"}}.
+struct list_placement {
+  std::string why;
+};
+TROUPE_MESSAGE(list_placement, why)
+
 /// Why stages of a job wait; answered by {"<stage>": {"code", "reason", "position", "eta_ms"}}.
 struct explain_waiting {
   std::string job;
@@ -94,4 +106,6 @@ CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_left))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::explain_waiting))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::read_queue))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::scheduler_tick))
+CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_enabled))
+CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::list_placement))
 CAF_END_TYPE_ID_BLOCK(troupe_scheduler)

@@ -78,14 +78,6 @@ asio::awaitable<reply> one_actor(const head& h, const request& r, actor_query qu
   co_return reply::of(std::move(answer));
 }
 
-template <class Message>
-asio::awaitable<reply> from_cluster(const head& h, Message message) {
-  auto answer = co_await h.actors.ask_cluster(std::move(message));
-  if (!answer)
-    co_return problem_of(answer.error());
-  co_return reply::of(std::move(answer->value));
-}
-
 /// What the grant or refund of that reference moved; nothing when there was none.
 std::optional<micro_credits> booked_before(const head& h, const std::string& account, const char* kind,
                                            const std::string& reference) {
@@ -251,18 +243,6 @@ std::vector<endpoint> endpoints(const head& h) {
        .tags = {"Admin"},
        .needs = access::admin},
       [&h](const request& r, nothing, actor_query query) { return one_actor(h, r, query); }));
-  out.push_back(declare({.path = "/api/admin/nodes",
-                         .operation = "admin_nodes",
-                         .summary = "Nodes with their engines, and why one is unavailable",
-                         .tags = {"Admin"},
-                         .needs = access::admin},
-                        [&h](const request&, nothing, nothing) { return from_cluster(h, list_nodes{"admin"}); }));
-  out.push_back(declare({.path = "/api/admin/devices",
-                         .operation = "admin_devices",
-                         .summary = "Devices with what they can run",
-                         .tags = {"Admin"},
-                         .needs = access::admin},
-                        [&h](const request&, nothing, nothing) { return from_cluster(h, list_devices{"admin"}); }));
   out.push_back(declare<account_body>(
       {.method = verb::put,
        .path = "/api/admin/accounts/{username}",

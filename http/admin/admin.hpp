@@ -1,6 +1,6 @@
 #pragma once
 
-// For admins: live actors, nodes, devices, accounts.
+// For admins: live actors and accounts.
 
 #include "http/bridge/head.hpp"
 #include "http/endpoint.hpp"

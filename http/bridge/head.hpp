@@ -20,6 +20,12 @@
 
 namespace troupe::http {
 
+/// What a machine must know of this head to join it.
+struct join_info {
+  std::string public_key;             // CURVE, Z85
+  std::vector<std::string> endpoints; // where nodes dial; none: nobody said where
+};
+
 struct head {
   gateway& actors;
   storage::database& database;
@@ -39,6 +45,7 @@ struct head {
   std::int64_t session_ms = 30ll * 24 * 3600 * 1000; // after its last use
   std::int64_t session_refresh_ms = 3'600'000;       // a use is written no more often
   std::string public_url = {};                       // "https://studio.example.org"; in mails
+  join_info joining = {};
 };
 
 } // namespace troupe::http

@@ -1,0 +1,158 @@
+"""Machines come and go by the operator's commands: a node joins with a token, is drained, given another key, removed; devices are
+drained and quarantined. All through `troupe admin`, on a head that serves."""
+import json
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from studio import BINARY, PATIENCE, Head, clean_environment, wait_until  # noqa: E402
+
+RUN = "/api/workflows/bench-chain/runs"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Cluster(unittest.TestCase):
+    def setUp(self):
+        self.head = Head({"node.local": False, "cluster.listen": f"tcp://127.0.0.1:{free_port()}", "node.heartbeat_ms": 100, "node.timeout_ms": 2000}).start()
+        self.addCleanup(self.head.destroy)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-nodes-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.admin = self.head.admin()
+        self.key = self.admin.post("/api/keys", {"name": "operator"})["key"]
+        self.user = self.head.user("worker", tier="studio", grant=10_000)
+
+    def troupe(self, *words, key=None, status=0):
+        """`troupe admin …`: what it prints. A list is asked for as JSON."""
+        environment = clean_environment(TROUPE_API_KEY=self.key if key is None else key, TROUPE_URL=f"http://127.0.0.1:{self.head.port}")
+        done = subprocess.run([BINARY, "admin", *words], capture_output=True, text=True, timeout=120 * PATIENCE, check=False, env=environment)
+        self.assertEqual(done.returncode, status, f"{words}: {done.stdout}{done.stderr}")
+        return done.stdout if status == 0 else done.stderr
+
+    def node(self, name):
+        return next((n for n in json.loads(self.troupe("node", "list", "--json"))["nodes"] if n["name"] == name), None)
+
+    def device(self, name):
+        return next((d for d in json.loads(self.troupe("device", "list", "--json"))["devices"] if d["id"] == name), None)
+
+    def join(self, token, folder):
+        """Starts a node with what `node add` printed."""
+        file = self.folder / f"{folder}.token"
+        file.touch(0o600)
+        file.write_text(token)
+        process = subprocess.Popen([BINARY, "node", "--join", str(file), "--folder", str(self.folder / folder), "--slots", "2"], stderr=self.head.log, env=clean_environment())
+
+        def end():
+            process.kill()
+            process.wait()
+        self.addCleanup(end)
+        return process
+
+    def wait_for(self, name, status):
+        wait_until(lambda: (self.node(name) or {}).get("status") == status, 20, f"node {name} is {status}")
+
+    def test_a_machine_joins_works_is_drained_and_removed(self):
+        self.assertIn("NODE", self.troupe("node", "list"))
+        token = self.troupe("node", "add", "gpu2")
+        self.assertEqual((self.node("gpu2")["status"], self.node("gpu2")["state"]), ("never seen", "enabled"))
+        process = self.join(token, "first")
+        self.wait_for("gpu2", "connected")
+        self.assertRegex(self.troupe("node", "list"), r"gpu2 +connected +enabled +1 +")
+        self.head.wait_for_engines()
+        self.user.wait_for_job(self.user.post(RUN, {"inputs": {"ms": 2}})["job_id"], 60)
+
+        long = self.user.post(RUN, {"inputs": {"ms": 1500}})["job_id"]
+        wait_until(lambda: self.device("gpu2/cpu0")["slots_used"] == 1, 20, "a stage runs")
+        self.assertIn(long, self.troupe("device", "list"))
+        self.troupe("node", "drain", "gpu2", "--wait")
+        drained = self.device("gpu2/cpu0")
+        self.assertEqual((drained["state"], drained["status"], drained["slots_used"]), ("draining", "draining", 0))
+        waiting = self.user.job(long)
+        self.assertEqual([s["attempts"] for s in waiting["stages"]][0], 1, "what ran was let end")
+        self.assertEqual(waiting["status"], "running")
+        why = next(s["waiting"] for s in waiting["stages"] if s.get("waiting"))
+        self.assertEqual(why["code"], "draining")
+
+        self.head.restart()
+        self.wait_for("gpu2", "connected")
+        self.assertEqual(self.device("gpu2/cpu0")["status"], "draining", "a restart forgets nothing that the operator said")
+        self.troupe("node", "enable", "gpu2")
+        self.user.wait_for_job(long, 60)
+
+        self.troupe("node", "remove", "gpu2")
+        self.assertIsNone(self.node("gpu2"))
+        denied = self.head.metrics()["troupe_link_denied_total"]
+        process.send_signal(signal.SIGTERM)
+        process.wait(30 * PATIENCE)
+        self.join(token, "second")
+        wait_until(lambda: self.head.metrics()["troupe_link_denied_total"] > denied, 20, "its key is denied")
+        self.assertIsNone(self.node("gpu2"))
+
+    def test_a_removed_node_is_cut_at_once_and_its_stages_run_elsewhere(self):
+        self.join(self.troupe("node", "add", "one"), "one")
+        self.wait_for("one", "connected")
+        self.head.wait_for_engines()
+        job = self.user.post(RUN, {"inputs": {"ms": 3000}})["job_id"]
+        wait_until(lambda: self.device("one/cpu0")["slots_used"] == 1, 20, "a stage runs")
+        self.join(self.troupe("node", "add", "two"), "two")
+        self.wait_for("two", "connected")
+        self.troupe("node", "remove", "one")
+        wait_until(lambda: self.device("two/cpu0")["slots_used"] == 1, 5, "it runs on the other node")
+        self.assertEqual(self.user.wait_for_job(job, 60)["stages"][0]["attempts"], 2)
+
+    def test_another_key_cuts_off_who_has_the_earlier_one(self):
+        old = self.troupe("node", "add", "gpu3")
+        self.join(old, "old")
+        self.wait_for("gpu3", "connected")
+        before = self.node("gpu3")["public_key"]
+        new = self.troupe("node", "rotate", "gpu3")
+        self.wait_for("gpu3", "lost")
+        self.assertNotEqual(self.node("gpu3")["public_key"], before)
+        self.join(new, "new")
+        self.wait_for("gpu3", "connected")
+        self.assertNotEqual(json.loads(old)["secret_key"], json.loads(new)["secret_key"])
+
+    def test_a_device_that_is_not_trusted_gets_no_work_until_it_is_enabled(self):
+        self.join(self.troupe("node", "add", "odd"), "odd")
+        self.wait_for("odd", "connected")
+        self.head.wait_for_engines()
+        self.troupe("device", "quarantine", "odd/cpu0")
+        self.assertEqual(self.device("odd/cpu0")["state"], "quarantined")
+        job = self.user.post(RUN, {"inputs": {"ms": 2}})["job_id"]
+        wait_until(lambda: any(s.get("waiting") for s in self.user.job(job)["stages"]), 20, "it says why it waits")
+        self.assertEqual(self.device("odd/cpu0")["slots_used"], 0)
+        self.troupe("device", "enable", "odd/cpu0")
+        self.user.wait_for_job(job, 60)
+        self.troupe("device", "drain", "odd/cpu0", "--wait")
+        self.assertEqual(self.device("odd/cpu0")["state"], "draining")
+
+    def test_what_cannot_be_is_said(self):
+        self.troupe("node", "add", "here")
+        for words, said in ((("node", "add", "here"), "there is a node of that name"), (("node", "add", "A B"), "name"), (("node", "rotate", "nobody"), "no node"),
+                            (("node", "remove", "nobody"), "no node"), (("node", "drain", "nobody"), "no node"), (("device", "drain", "here/cpu9"), "no device"),
+                            (("device", "drain", "here"), "NODE/DEVICE"), (("node", "add", "local"), "local"), (("node", "remove", "local"), "local")):
+            self.assertIn(said, self.troupe(*words, status=1), words)
+        self.assertIn("API key of an admin", self.troupe("node", "list", key="", status=1))
+        self.assertIn("401", self.troupe("node", "list", key="troupe_nobody", status=1))
+        self.assertIn("403", self.troupe("node", "list", key=self.user.post("/api/keys", {"name": "mine"})["key"], status=1))
+        broken = self.folder / "broken.token"
+        broken.write_text('{"troupe_node": 1, "name": "x"}')
+        done = subprocess.run([BINARY, "node", "--join", str(broken), "--folder", str(self.folder / "x")], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("not whole", done.stderr)
+        kinds = [event["kind"] for event in self.admin.get("/api/admin/audit")["events"]]
+        self.assertIn("node_added", kinds)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
