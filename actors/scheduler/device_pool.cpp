@@ -7,8 +7,7 @@ namespace troupe::scheduling {
 bool device_class::offers(index kind) const { return std::binary_search(kinds.begin(), kinds.end(), kind); }
 
 index device_pool::find(const std::string& id) const {
-  auto known = numbers_.find(id);
-  return known == numbers_.end() ? none : known->second;
+  return by_id_.find(flat_index::hash_of(id), [&](index at) { return devices_[at].id == id; });
 }
 
 index device_pool::expect(const std::string& id) {
@@ -16,7 +15,7 @@ index device_pool::expect(const std::string& id) {
   if (at == none) {
     at = devices_.add({});
     devices_[at].id = id;
-    numbers_.emplace(id, at);
+    by_id_.insert(flat_index::hash_of(id), at);
   }
   return at;
 }
@@ -77,7 +76,7 @@ void device_pool::forget_if_empty(index device) {
   if (record.up || record.quarantined || record.draining || !record.running.empty())
     return;
   leave_class(device);
-  numbers_.erase(record.id);
+  by_id_.erase(flat_index::hash_of(record.id), device);
   devices_.remove(device);
 }
 
@@ -127,7 +126,7 @@ void device_pool::warm(index device, index model, std::uint32_t vram_mib) {
   auto& record = devices_[device];
   if (!record.warm.empty() && record.warm.back().model == model)
     return;
-  auto forget = [&](std::vector<warm_model>::iterator which) {
+  auto forget = [&](auto which) {
     if (record.has_room)
       warm_room_[which->model].erase(record.room);
     record.warm.erase(which);

@@ -5,6 +5,8 @@
 
 #include "actors/scheduler/fair_queue.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <set>
 #include <tuple>
 #include <unordered_map>
@@ -19,38 +21,38 @@ struct warm_model {
 
 /// A recent failure: a hash of its job's id, and its model's number.
 struct device_failure {
-  std::size_t job = 0;
+  flat_index::hash job = 0;
   index model = none;
 };
 
 /// Devices with room, tightest first: free VRAM, slots in use, device.
 using room_key = std::tuple<std::uint32_t, std::uint32_t, index>;
 
-struct device_record {
-  std::string id;
-  std::string node;
-  index of_class = none; // none: only heard of, by what runs on it
+struct alignas(64) device_record { // what a decision looks at comes first
+  index of_class = none;           // none: only heard of, by what runs on it
   std::uint32_t slots = 0;
   std::uint32_t slots_used = 0;
   std::uint32_t vram_mib = 0;
   std::uint32_t vram_used = 0;
+  index reserved_for = none; // bucket
+  std::uint32_t failed = 0;  // in a row
   bool up = false;
   bool draining = false;
   bool quarantined = false;
   bool overfull = false; // it shrank, or came back with more than it has: nothing was started above its room
+  bool has_room = false; // it is in the index, under `room`
+  std::uint64_t done = 0;
+  std::vector<held_attempt> unclaimed; // what it says it runs and nobody here knows; it gets nothing new meanwhile
+  boost::container::small_vector<index, 4> running;   // stages
+  boost::container::small_vector<warm_model, 4> warm; // most recently used last
+  std::string id;
+  room_key room;
+  std::uint32_t slots_counted = 0; // in its class's slots_up
   timestamp quarantined_at = 0;
   timestamp expected_since = 0; // when it was first heard of without being up
-  std::uint32_t failed = 0;     // in a row
-  std::vector<device_failure> failures;
-  std::vector<warm_model> warm;        // most recently used last
-  std::vector<index> running;          // stages
-  std::vector<held_attempt> unclaimed; // what it says it runs and nobody here knows; it gets nothing new meanwhile
   timestamp unclaimed_since = 0;
-  index reserved_for = none; // bucket
-  std::uint64_t done = 0;
-  std::uint32_t slots_counted = 0; // in its class's slots_up
-  bool has_room = false;           // it is in the index, under `room`
-  room_key room;
+  std::vector<device_failure> failures;
+  std::string node;
 
   std::uint32_t slots_free() const { return slots > slots_used ? slots - slots_used : 0; }
   std::uint32_t vram_free() const { return vram_mib > vram_used ? vram_mib - vram_used : 0; }
@@ -118,7 +120,7 @@ private:
 
   std::uint32_t warm_max_;
   slab<device_record> devices_;
-  std::unordered_map<std::string, index> numbers_;
+  flat_index by_id_;
   std::vector<device_class> classes_; // few, kept: they are the shapes of machines
   std::unordered_map<std::string, std::vector<index>> by_node_;
   std::unordered_map<index, std::set<room_key>> warm_room_;

@@ -7,8 +7,7 @@ namespace troupe::scheduling {
 // -- accounts ---------------------------------------------------------------------------------------------------------
 
 index fair_queue::find_account(const std::string& id) const {
-  auto known = account_numbers_.find(id);
-  return known == account_numbers_.end() ? none : known->second;
+  return account_by_id_.find(flat_index::hash_of(id), [&](index at) { return accounts_[at].id == id; });
 }
 
 index fair_queue::account(const std::string& id, std::uint32_t weight) {
@@ -16,12 +15,14 @@ index fair_queue::account(const std::string& id, std::uint32_t weight) {
   if (at == none) {
     at = accounts_.add({});
     accounts_[at].id = id;
-    account_numbers_.emplace(id, at);
+    times_.resize(std::max<std::size_t>(times_.size(), at + 1));
+    times_[at] = 0;
+    account_by_id_.insert(flat_index::hash_of(id), at);
   }
   auto& record = accounts_[at];
   if (record.weight != weight) {
-    for (auto e = record.entries; e != none; e = entries_[e].next_of_account) {
-      auto& weights = buckets_[entries_[e].bucket].weights;
+    for (auto entry : record.entries) {
+      auto& weights = buckets_[entries_[entry].bucket].weights;
       weights = weights - record.weight + weight;
     }
     record.weight = weight;
@@ -40,21 +41,26 @@ bool fair_queue::ended(index account, timestamp now) {
 
 void fair_queue::correct(index account, index bucket, virtual_time amount) {
   auto& record = accounts_[account];
-  record.time += amount;
   auto own = find_entry(account, bucket);
-  if (own != none)
+  record.peak = std::max(record.peak, times_[account]);
+  times_[account] += amount;
+  if (own != none) {
     entries_[own].floor += amount;
-  if (amount >= 0)
-    return; // higher keys are mended when they come up
-  // Lower keys are mended at once here, and elsewhere when it adds up: an account may lie in many buckets.
-  if (own != none)
     mend(own);
-  record.credit -= amount;
-  if (record.credit < debt_max_ / 16)
-    return;
-  record.credit = 0;
-  for (auto e = record.entries; e != none; e = entries_[e].next_of_account)
-    mend(e);
+  }
+  // Higher keys are mended when they come up; lower ones when it adds up, as an account may lie in many buckets.
+  if (record.peak - times_[account] > debt_max_ / 16)
+    mend_all(account);
+}
+
+void fair_queue::mend_all(index account) {
+  auto& record = accounts_[account];
+  for (auto at : record.entries) {
+    const auto& entry = entries_[at];
+    if (entry.ceiling > times_[account] && entry.floor < record.peak) // else its key is not made of the time
+      mend(at);
+  }
+  record.peak = times_[account];
 }
 
 void fair_queue::forget_idle(timestamp before) {
@@ -64,7 +70,7 @@ void fair_queue::forget_idle(timestamp before) {
       continue;
     const auto& record = accounts_[sweep_];
     if (record.waiting == 0 && record.running == 0 && record.idle_since < before) {
-      account_numbers_.erase(record.id);
+      account_by_id_.erase(flat_index::hash_of(record.id), sweep_);
       accounts_.remove(sweep_);
     }
   }
@@ -148,32 +154,31 @@ void fair_queue::remove(index stage) {
 index fair_queue::join(index account, index bucket, virtual_time clock, timestamp now) {
   auto& owner = accounts_[account];
   if (owner.waiting == 0)
-    owner.time = std::max(owner.time, clock); // idling earns nothing
+    times_[account] = std::max(times_[account], clock); // idling earns nothing
   auto at = entries_.add({});
+  places_.resize(std::max<std::size_t>(places_.size(), at + 1));
   auto& entry = entries_[at];
   entry.account = account;
   entry.bucket = bucket;
   entry.floor = clock;
   entry.ceiling = clock + debt_max_;
-  entry.next_of_account = owner.entries;
-  if (owner.entries != none)
-    entries_[owner.entries].previous_of_account = at;
-  owner.entries = at;
-  by_account_.insert(flat_index::key(account, bucket), at);
+  entry.account_position = static_cast<index>(owner.entries.size());
+  owner.entries.push_back(at);
+  by_account_.insert(flat_index::hash_of(account, bucket), at);
   buckets_[bucket].weights += owner.weight;
-  insert_in_heap(at, now);
+  take_turn(at, now);
   return at;
 }
 
 void fair_queue::leave(index at) {
-  take_from_heap(at);
-  auto& entry = entries_[at];
+  park(at);
+  const auto& entry = entries_[at];
   auto& owner = accounts_[entry.account];
-  (entry.previous_of_account == none ? owner.entries : entries_[entry.previous_of_account].next_of_account) =
-      entry.next_of_account;
-  if (entry.next_of_account != none)
-    entries_[entry.next_of_account].previous_of_account = entry.previous_of_account;
-  by_account_.erase(flat_index::key(entry.account, entry.bucket));
+  auto last = owner.entries.back();
+  owner.entries[entry.account_position] = last;
+  entries_[last].account_position = entry.account_position;
+  owner.entries.pop_back();
+  by_account_.erase(flat_index::hash_of(entry.account, entry.bucket), at);
   buckets_[entry.bucket].weights -= owner.weight;
   entries_.remove(at);
 }
@@ -184,26 +189,36 @@ std::uint32_t fair_queue::ahead_in_line(index stage) const {
   return std::min(own.number - entry.first_number, entry.count - 1); // withdrawn ones leave gaps
 }
 
+index fair_queue::find_entry(index account, index bucket) const {
+  return by_account_.find(flat_index::hash_of(account, bucket),
+                          [&](index at) { return entries_[at].account == account && entries_[at].bucket == bucket; });
+}
+
 // -- turns ------------------------------------------------------------------------------------------------------------
 
 virtual_time fair_queue::key_of(index at) const {
   const auto& entry = entries_[at];
-  return std::min(std::max(accounts_[entry.account].time, entry.floor), entry.ceiling);
+  return std::min(std::max(times_[entry.account], entry.floor), entry.ceiling);
+}
+
+// What the key has risen to; the entry itself need not be looked at.
+virtual_time fair_queue::key_now(const turn& t) const {
+  return std::max(t.key, std::min(times_[t.account], t.ceiling));
 }
 
 index fair_queue::head(index bucket) {
-  auto& heap = buckets_[bucket].heap;
-  while (!heap.empty()) {
-    auto at = heap.front().entry;
-    if (at_cap(entries_[at].account)) {
-      take_from_heap(at);
+  auto& turns = buckets_[bucket].turns;
+  while (turns.open(places_, [this](const turn& t) { return key_now(t); })) {
+    auto first = turns.first();
+    if (at_cap(first.account)) {
+      park(first.entry);
       continue;
     }
-    auto key = key_of(at);
-    if (key <= heap.front().key)
-      return at;
-    heap.front().key = key;
-    sift_down(buckets_[bucket], 0);
+    auto key = key_now(first);
+    if (key == first.key)
+      return first.entry;
+    first.key = key;
+    turns.replace(first, places_);
   }
   return none;
 }
@@ -213,7 +228,7 @@ index fair_queue::oldest(index bucket) {
     auto at = buckets_[bucket].oldest;
     if (!at_cap(entries_[at].account))
       return at;
-    take_from_heap(at);
+    park(at);
   }
   return none;
 }
@@ -223,104 +238,49 @@ void fair_queue::serve(index at, virtual_time amount, timestamp now) {
   auto& entry = entries_[at];
   auto& bucket = buckets_[entry.bucket];
   bucket.clock = std::max(bucket.clock, key);
-  accounts_[entry.account].time += amount;
+  times_[entry.account] += amount;
   entry.floor = std::max(entry.floor, key) + amount;
   entry.ceiling = std::max(entry.floor, bucket.clock + debt_max_);
   unlink_aged(at);
   append_aged(at, now);
-  bucket.heap[entry.heap_position].order = ++order_;
-  mend(at);
+  if (entry.count > 1)
+    bucket.turns.replace({key_of(at), entry.ceiling, ++order_, at, entry.account}, places_);
   remove(entry.first);
 }
 
 void fair_queue::unpark(index account, timestamp now, std::vector<index>& buckets) {
   if (at_cap(account))
     return;
-  for (auto at = accounts_[account].entries; at != none; at = entries_[at].next_of_account) {
-    auto& entry = entries_[at];
-    if (entry.heap_position != none)
+  for (auto at : accounts_[account].entries) {
+    if (in_turn(at))
       continue;
+    auto& entry = entries_[at];
     entry.floor = std::max(entry.floor, buckets_[entry.bucket].clock); // the cap is a limit, not a claim on later
     entry.ceiling = std::max(entry.ceiling, entry.floor);
-    insert_in_heap(at, now);
+    take_turn(at, now);
     buckets.push_back(entry.bucket);
   }
 }
 
-// -- the heap ---------------------------------------------------------------------------------------------------------
-
-namespace {
-
-bool before(const heap_node& a, const heap_node& b) { return a.key != b.key ? a.key < b.key : a.order < b.order; }
-
-} // namespace
-
-void fair_queue::set(bucket_record& bucket, std::size_t at, heap_node node) {
-  bucket.heap[at] = node;
-  entries_[node.entry].heap_position = static_cast<index>(at);
-}
-
-void fair_queue::sift_up(bucket_record& bucket, std::size_t at) {
-  auto node = bucket.heap[at];
-  for (; at > 0; at = (at - 1) / 4) {
-    auto parent = bucket.heap[(at - 1) / 4];
-    if (!before(node, parent))
-      break;
-    set(bucket, at, parent);
-  }
-  set(bucket, at, node);
-}
-
-void fair_queue::sift_down(bucket_record& bucket, std::size_t at) {
-  auto& heap = bucket.heap;
-  auto node = heap[at];
-  for (;;) {
-    auto first = at * 4 + 1;
-    if (first >= heap.size())
-      break;
-    auto least = first;
-    for (auto child = first + 1; child < std::min(first + 4, heap.size()); ++child)
-      if (before(heap[child], heap[least]))
-        least = child;
-    if (!before(heap[least], node))
-      break;
-    set(bucket, at, heap[least]);
-    at = least;
-  }
-  set(bucket, at, node);
-}
-
 void fair_queue::mend(index at) {
-  auto& entry = entries_[at];
-  if (entry.heap_position == none)
+  if (!in_turn(at))
     return;
-  auto& bucket = buckets_[entry.bucket];
-  bucket.heap[entry.heap_position].key = key_of(at);
-  sift_up(bucket, entry.heap_position);
-  sift_down(bucket, entry.heap_position);
+  const auto& entry = entries_[at];
+  auto& turns = buckets_[entry.bucket].turns;
+  auto order = turns.at(places_[at]).order;
+  turns.replace({key_of(at), entry.ceiling, order, at, entry.account}, places_);
 }
 
-void fair_queue::insert_in_heap(index at, timestamp now) {
-  auto& bucket = buckets_[entries_[at].bucket];
-  bucket.heap.push_back({key_of(at), ++order_, at});
-  sift_up(bucket, bucket.heap.size() - 1);
+void fair_queue::take_turn(index at, timestamp now) {
+  const auto& entry = entries_[at];
+  buckets_[entry.bucket].turns.insert({key_of(at), entry.ceiling, ++order_, at, entry.account}, places_);
   append_aged(at, now);
 }
 
-void fair_queue::take_from_heap(index at) {
-  auto& entry = entries_[at];
-  if (entry.heap_position == none)
+void fair_queue::park(index at) {
+  if (!in_turn(at))
     return;
-  auto& bucket = buckets_[entry.bucket];
-  auto hole = entry.heap_position;
-  auto last = bucket.heap.back();
-  bucket.heap.pop_back();
-  entry.heap_position = none;
-  if (hole < bucket.heap.size()) {
-    set(bucket, hole, last);
-    sift_up(bucket, hole);
-    sift_down(bucket, entries_[last.entry].heap_position);
-  }
+  buckets_[entries_[at].bucket].turns.remove(at, places_);
   unlink_aged(at);
 }
 
@@ -359,8 +319,12 @@ void fair_queue::check_invariants() const {
     waiting_of[entry.account] += count;
     in_bucket[entry.bucket] += count;
     weights[entry.bucket] += accounts_[entry.account].weight;
-    if (entry.heap_position != none)
-      TROUPE_CHECK(buckets_[entry.bucket].heap[entry.heap_position].entry == at);
+    TROUPE_CHECK(accounts_[entry.account].entries.at(entry.account_position) == at);
+    if (!in_turn(at))
+      continue;
+    const auto& t = buckets_[entry.bucket].turns.at(places_[at]);
+    TROUPE_CHECK(t.entry == at && t.account == entry.account && t.ceiling == entry.ceiling);
+    TROUPE_CHECK(key_now(t) >= key_of(at) && t.key - key_of(at) <= debt_max_ / 16);
   }
   for (index at = 0; at < accounts_.end(); ++at)
     TROUPE_CHECK(!accounts_.used(at) || accounts_[at].waiting == waiting_of[at]);
@@ -369,12 +333,11 @@ void fair_queue::check_invariants() const {
       continue;
     const auto& bucket = buckets_[at];
     TROUPE_CHECK(bucket.waiting == in_bucket[at] && bucket.weights == weights[at]);
-    for (std::size_t i = 1; i < bucket.heap.size(); ++i)
-      TROUPE_CHECK(!before(bucket.heap[i], bucket.heap[(i - 1) / 4]));
+    bucket.turns.check_invariants(places_);
     std::size_t aged = 0;
     for (auto e = bucket.oldest; e != none; e = entries_[e].newer, ++aged)
       TROUPE_CHECK(entries_[e].newer == none || entries_[entries_[e].newer].since >= entries_[e].since);
-    TROUPE_CHECK(aged == bucket.heap.size());
+    TROUPE_CHECK(aged == bucket.turns.size());
   }
 }
 

@@ -5,23 +5,22 @@
 // first. It is one time over all buckets and jobs, so splitting work gains nothing. Within an account and a bucket:
 // first come, first served.
 //
-// An account with stages in a bucket has an entry there. A bucket keeps its entries in a heap by key, where
+// An account with stages in a bucket has an entry there. A bucket keeps its entries in order of key, where
 //   key = min(max(account's virtual time, floor), ceiling);
 // floor is the bucket's clock when the account joined (idling earns nothing), ceiling bounds what use elsewhere may
-// cost it here. Keys only rise, but for corrections, so the heap may hold older, lower ones: they are mended when they
+// cost it here. Keys only rise, but for corrections, so the order may hold older, lower ones: they are mended when they
 // come up.
 
 #include "actors/scheduler/flat_index.hpp"
 #include "actors/scheduler/name_table.hpp"
 #include "actors/scheduler/scheduler_events.hpp"
+#include "actors/scheduler/turn_order.hpp"
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace troupe::scheduling {
-
-/// Microseconds of a whole device, divided by weight.
-using virtual_time = std::int64_t;
 
 /// What stages of one bucket have in common. Stages that exclude devices lie in buckets of their own.
 struct requirement {
@@ -34,41 +33,33 @@ struct requirement {
 };
 
 struct account_record {
-  std::string id;
+  virtual_time peak = 0; // the highest time that a key of its entries may have been made of
   std::uint32_t weight = 1;
-  virtual_time time = 0;
-  virtual_time credit = 0; // charged too much by estimates, not yet given back
   std::uint32_t waiting = 0;
   std::uint32_t running = 0;
-  index entries = none; // list through entry_record::next_of_account
+  std::vector<index> entries;
   timestamp idle_since = 0;
+  std::string id;
 };
 
-struct entry_record {
+struct alignas(64) entry_record { // one cache line, as there may be half a million
   index account = none;
   index bucket = none;
   index first = none, last = none; // stages
   std::uint32_t count = 0;
   std::uint32_t first_number = 0; // of the first stage; for positions
   std::uint32_t last_number = 0;
-  index heap_position = none; // none: parked, its account is at the cap
   virtual_time floor = 0;
   virtual_time ceiling = 0;
   timestamp since = 0;              // last served here, or joined
   index older = none, newer = none; // by `since`, in the bucket
-  index next_of_account = none, previous_of_account = none;
-};
-
-struct heap_node {
-  virtual_time key = 0;
-  std::uint64_t order = 0; // breaks ties: who came first
-  index entry = none;
+  index account_position = none;    // in its account's list
 };
 
 struct bucket_record {
   requirement wanted;
-  std::vector<heap_node> heap;
-  index oldest = none, newest = none; // entries in the heap, by `since`
+  turn_order turns;                   // of entries that are not parked
+  index oldest = none, newest = none; // the same entries, by `since`
   std::uint32_t waiting = 0;
   std::uint64_t weights = 0; // of accounts with an entry, parked ones too
   std::uint32_t running = 0;
@@ -86,6 +77,7 @@ public:
   index find_account(const std::string& id) const;
   const account_record& account_at(index account) const { return accounts_[account]; }
   const slab<account_record>& accounts() const { return accounts_; }
+  virtual_time time_of(index account) const { return times_[account]; }
   /// A stage of the account started or ended. True when it was at its cap before this end.
   void started(index account) { ++accounts_[account].running; }
   bool ended(index account, timestamp now);
@@ -114,7 +106,9 @@ public:
   virtual_time key_of(index entry) const;
   const entry_record& entry_at(index entry) const { return entries_[entry]; }
   index entry_of(index stage) const { return links_[stage].entry; }
-  index find_entry(index account, index bucket) const { return by_account_.find(flat_index::key(account, bucket)); }
+  index find_entry(index account, index bucket) const;
+  /// False: it is parked, its account is at the cap.
+  bool in_turn(index entry) const { return places_[entry].at != none; }
   /// The first stage of the entry starts at `now`: it leaves the line and its account is charged `amount`.
   void serve(index entry, virtual_time amount, timestamp now);
   /// Brings parked entries of an account that is under its cap back, and appends their buckets.
@@ -135,25 +129,26 @@ private:
 
   index join(index account, index bucket, virtual_time clock, timestamp now);
   void leave(index entry);
-  void insert_in_heap(index entry, timestamp now);
-  void take_from_heap(index entry);
-  void sift_up(bucket_record& bucket, std::size_t at);
-  void sift_down(bucket_record& bucket, std::size_t at);
-  void set(bucket_record& bucket, std::size_t at, heap_node node);
+  void take_turn(index entry, timestamp now);
+  void park(index entry);
+  virtual_time key_now(const turn& t) const;
   void append_aged(index entry, timestamp now);
   void unlink_aged(index entry);
   void mend(index entry);
+  void mend_all(index account);
 
   std::uint32_t cap_;
   virtual_time debt_max_;
   std::uint64_t order_ = 0;
   index sweep_ = 0;
   slab<account_record> accounts_;
-  std::unordered_map<std::string, index> account_numbers_;
+  std::vector<virtual_time> times_; // by account; apart from the rest, as keys are made of them many times a decision
+  flat_index account_by_id_;
   slab<bucket_record> buckets_;
   std::unordered_map<requirement, index, requirement_hash> bucket_numbers_;
   slab<entry_record> entries_;
-  flat_index by_account_;   // account << 32 | bucket → entry
+  turn_places places_;      // by entry
+  flat_index by_account_;   // and bucket: entries
   std::vector<link> links_; // by stage
 };
 

@@ -20,7 +20,7 @@ constexpr virtual_time as_virtual(std::int64_t ms) { return ms * 1000; }
 scheduler_core::scheduler_core(limits bounds, std::uint32_t epoch)
   : limits_(bounds), attempts_(std::uint64_t{epoch} << 32),
     queue_(std::max(1u, bounds.in_flight_per_account), as_virtual(bounds.debt_max_ms)),
-    devices_(std::max(1u, bounds.warm_models_max)) {}
+    devices_(std::max(1u, bounds.warm_models_max)), ended_(ended_max) {}
 
 void scheduler_core::apply(const event& happened, timestamp now, std::vector<command>& out) {
   now_ = std::max(now, now_);
@@ -49,13 +49,19 @@ std::vector<command> scheduler_core::apply(const event& happened, timestamp now)
 
 // -- stages -----------------------------------------------------------------------------------------------------------
 
+flat_index::hash scheduler_core::hash_of(const stage_record& stage) {
+  return flat_index::hash_of({stage.job.data(), stage.job.size()}, stage.stage);
+}
+
 index scheduler_core::find(const stage_ref& ref) const {
-  auto job = jobs_.find(ref.job.value);
-  return job == none ? none : by_ref_.find(flat_index::key(job, ref.stage));
+  return by_ref_.find(flat_index::hash_of(ref.job.value, ref.stage), [&](index at) {
+    const auto& stage = stages_[at];
+    return stage.stage == ref.stage && std::ranges::equal(stage.job, ref.job.value);
+  });
 }
 
 stage_ref scheduler_core::ref_of(const stage_record& stage) const {
-  return {job_id{jobs_.name(stage.job)}, stage.stage};
+  return {job_id{{stage.job.data(), stage.job.size()}}, stage.stage};
 }
 
 bool scheduler_core::sensible(const stage_request& request) const {
@@ -94,8 +100,8 @@ std::int64_t scheduler_core::retry_after() const {
 // Makes the stage's record, neither waiting nor running yet.
 index scheduler_core::admit(const stage_request& request) {
   requirement wanted;
-  wanted.kind = number_of(kinds_, request.kind);
-  wanted.model = request.model.empty() ? none : number_of(models_, request.model);
+  wanted.kind = kinds_.number(request.kind);
+  wanted.model = request.model.empty() ? none : models_.number(request.model);
   wanted.vram_mib = request.vram_mib;
   wanted.priority = request.priority;
   for (const auto& device : request.excluded)
@@ -104,15 +110,16 @@ index scheduler_core::admit(const stage_request& request) {
   wanted.excluded.erase(std::unique(wanted.excluded.begin(), wanted.excluded.end()), wanted.excluded.end());
 
   stage_record stage;
-  stage.job = jobs_.hold(request.ref.job.value);
+  stage.job.assign(request.ref.job.value.begin(), request.ref.job.value.end());
   stage.stage = request.ref.stage;
   stage.account = queue_.account(request.account.value, request.weight);
   stage.bucket = open_bucket(std::move(wanted));
   stage.estimate_ms = request.estimate_ms;
   stage.attempt = request.attempt_base;
   attempts_ = std::max(attempts_, request.attempt_base);
-  auto at = stages_.add(stage);
-  by_ref_.insert(flat_index::key(stage.job, stage.stage), at);
+  auto hash = hash_of(stage);
+  auto at = stages_.add(std::move(stage));
+  by_ref_.insert(hash, at);
   if (!request.near.empty())
     near_[at] = {request.near.begin(),
                  request.near.begin() + static_cast<long>(std::min<std::size_t>(8, request.near.size()))};
@@ -121,8 +128,7 @@ index scheduler_core::admit(const stage_request& request) {
 
 void scheduler_core::forget(index stage) {
   const auto& record = stages_[stage];
-  by_ref_.erase(flat_index::key(record.job, record.stage));
-  jobs_.release(record.job);
+  by_ref_.erase(hash_of(record), stage);
   if (!near_.empty())
     near_.erase(stage);
   auto bucket = record.bucket;
@@ -173,7 +179,8 @@ void scheduler_core::on(const stage_withdrawn& e) {
 
 void scheduler_core::on(const stage_ended& e) {
   remember_end(e.attempt);
-  claim(devices_.find(e.device.value), e.ref, e.attempt);
+  auto device = devices_.find(e.device.value);
+  claim(device, e.ref, e.attempt);
   auto stage = find(e.ref);
   if (stage == none || stages_[stage].attempt != e.attempt)
     return; // a late report of an attempt that was given up
@@ -186,7 +193,7 @@ void scheduler_core::on(const stage_ended& e) {
     }
     return;
   }
-  if (devices_.at(record.device).id == e.device.value)
+  if (record.device == device)
     settle(stage, e);
 }
 
@@ -214,19 +221,11 @@ void scheduler_core::settle(index stage, const stage_ended& e) {
 }
 
 // That an attempt ended can be heard before that it goes on: the words come from its device and from its job.
-void scheduler_core::remember_end(std::uint64_t attempt) {
-  if (!ended_.insert(attempt).second)
-    return;
-  ended_order_.push_back(attempt);
-  if (ended_order_.size() > ended_max) {
-    ended_.erase(ended_order_.front());
-    ended_order_.pop_front();
-  }
-}
+void scheduler_core::remember_end(std::uint64_t attempt) { ended_.push_back(attempt); }
 
 void scheduler_core::on(const stage_running& e) {
   claim(devices_.find(e.device.value), e.stage.ref, e.attempt);
-  if (ended_.contains(e.attempt))
+  if (std::find(ended_.begin(), ended_.end(), e.attempt) != ended_.end())
     return;
   auto stage = find(e.stage.ref);
   if (stage != none) {
@@ -301,14 +300,14 @@ void scheduler_core::on(const device_up& e) {
     return;
   std::vector<index> kinds;
   for (const auto& kind : e.kinds)
-    kinds.push_back(number_of(kinds_, kind));
+    kinds.push_back(kinds_.number(kind));
   std::sort(kinds.begin(), kinds.end());
   kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
   auto device = devices_.expect(e.device.value);
   end_reservation(device);
   auto classes_before = devices_.classes().size();
   take_back(device, e.running);
-  devices_.describe(device, e.node.value, number_of(types_, e.type), std::move(kinds), e.slots, e.vram_mib);
+  devices_.describe(device, e.node.value, types_.number(e.type), std::move(kinds), e.slots, e.vram_mib);
   if (devices_.classes().size() > classes_before) {
     auto& fresh = devices_.class_at(static_cast<index>(classes_before));
     for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket)
@@ -355,7 +354,7 @@ void scheduler_core::hold_against(index at, const stage_record& stage) {
   auto& device = devices_.at(at);
   ++device.failed;
   device.failures.push_back(
-      {std::hash<std::string>{}(jobs_.name(stage.job)), queue_.bucket_at(stage.bucket).wanted.model});
+      {flat_index::hash_of({stage.job.data(), stage.job.size()}), queue_.bucket_at(stage.bucket).wanted.model});
   if (device.failures.size() > 16)
     device.failures.erase(device.failures.begin() + 1); // the first one stays, to differ from
   const auto& first = device.failures.front();

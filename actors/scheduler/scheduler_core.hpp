@@ -15,11 +15,12 @@
 #include "actors/scheduler/scheduler_events.hpp"
 #include "common/json.hpp"
 
-#include <deque>
+#include <boost/circular_buffer.hpp>
+#include <boost/container/small_vector.hpp>
+
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace troupe::scheduling {
@@ -78,8 +79,8 @@ public:
   json inspect(std::size_t rows_max = 100) const;
 
 private:
-  struct stage_record {
-    index job = none;
+  struct alignas(64) stage_record { // two cache lines, as a million of them are in no cache
+    boost::container::small_vector<char, 32> job;
     std::uint32_t stage = 0;
     index account = none;
     index bucket = none;
@@ -95,6 +96,13 @@ private:
     virtual_time charged = 0; // to the account when it was started
   };
 
+  /// A bucket that a device could serve next.
+  struct candidate {
+    virtual_time bound; // no stage of it has a lower key for this device
+    virtual_time shift; // the device's key less the bucket's
+    index bucket;
+  };
+
   void on(const device_up& e);
   void on(const device_down& e);
   void on(const device_drain& e);
@@ -106,6 +114,7 @@ private:
   void on(const tick& e);
 
   // stages
+  static flat_index::hash hash_of(const stage_record& stage);
   index find(const stage_ref& ref) const;
   index admit(const stage_request& request);
   void forget(index stage);
@@ -115,7 +124,6 @@ private:
   bool sensible(const stage_request& request) const;
   bool refuse(const stage_request& request);
   std::int64_t retry_after() const;
-  static index number_of(name_table& table, const std::string& name);
 
   // placement
   index open_bucket(requirement wanted);
@@ -167,19 +175,18 @@ private:
   double between_ends_ms_ = 1000; // mean, over the last fifty or so
   std::vector<index> offered_;    // devices to fill before the event is done
   std::vector<index> woken_;      // buckets to place from
+  std::vector<candidate> candidates_;
 
-  name_table jobs_;
   name_table kinds_;
   name_table models_;
   name_table types_;
   slab<stage_record> stages_;
-  flat_index by_ref_;                                    // job << 32 | stage → stage
+  flat_index by_ref_;
   std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
   fair_queue queue_;
   device_pool devices_;
   run_times run_times_;
-  std::unordered_set<std::uint64_t> ended_; // attempts, the last ones
-  std::deque<std::uint64_t> ended_order_;
+  boost::circular_buffer<std::uint64_t> ended_; // attempts, the last ones; seldom asked for, so not indexed
 };
 
 } // namespace troupe::scheduling

@@ -98,7 +98,7 @@ std::optional<std::uint64_t> scheduler_core::position(const stage_ref& ref) cons
   auto entry = queue_.entry_of(stage);
   auto weight = queue_.account_at(record.account).weight;
   std::uint64_t own = queue_.ahead_in_line(stage);
-  auto is_next = queue_.entry_at(entry).heap_position == 0;
+  auto is_next = queue_.in_turn(entry) && bucket.turns.least().entry == entry;
   auto turns = (own + (is_next ? 0 : 1)) * (bucket.weights - weight) / weight;
   auto others = std::min<std::uint64_t>(turns, bucket.waiting - queue_.entry_at(entry).count);
   return own + others + 1;
@@ -190,7 +190,7 @@ json scheduler_core::inspect(std::size_t rows_max) const {
                                {"weight", account.weight},
                                {"waiting", account.waiting},
                                {"running", account.running},
-                               {"virtual_ms", account.time / 1000}});
+                               {"virtual_ms", queue_.time_of(at) / 1000}});
   }
   return out;
 }
@@ -215,7 +215,7 @@ json scheduler_core::inspect_device(const device_record& device) const {
     out["warm"].push_back(models_.name(warm.model));
   for (std::size_t i = 0; i < std::min(running_max, device.running.size()); ++i) {
     const auto& stage = stages_[device.running[i]];
-    out["running"].push_back({{"job", jobs_.name(stage.job)},
+    out["running"].push_back({{"job", ref_of(stage).job},
                               {"stage", stage.stage},
                               {"attempt", stage.attempt},
                               {"for_ms", now_ - stage.since},
@@ -233,7 +233,7 @@ json scheduler_core::inspect_bucket(const bucket_record& bucket) const {
           {"excluded", bucket.wanted.excluded},
           {"waiting", bucket.waiting},
           {"running", bucket.running},
-          {"accounts_in_line", bucket.heap.size()},
+          {"accounts_in_line", bucket.turns.size()},
           {"has_reservation", bucket.reserved != none}};
 }
 

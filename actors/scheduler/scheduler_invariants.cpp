@@ -20,7 +20,7 @@ void scheduler_core::check_stages() const {
     if (!stages_.used(at))
       continue;
     const auto& stage = stages_[at];
-    TROUPE_CHECK(by_ref_.find(flat_index::key(stage.job, stage.stage)) == at);
+    TROUPE_CHECK(find(ref_of(stage)) == at);
     TROUPE_CHECK(stage.attempt <= attempts_);
     if (stage.device == none) {
       ++waiting;

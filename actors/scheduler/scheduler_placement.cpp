@@ -18,11 +18,6 @@ virtual_time shift_of(priority_class priority, const limits& bounds) {
 
 } // namespace
 
-index scheduler_core::number_of(name_table& table, const std::string& name) {
-  auto known = table.find(name);
-  return known == none ? table.hold(name) : known; // held for good: kinds, types and models are few
-}
-
 // -- buckets ----------------------------------------------------------------------------------------------------------
 
 index scheduler_core::open_bucket(requirement wanted) {
@@ -120,20 +115,31 @@ void scheduler_core::offer(index at) {
 }
 
 index scheduler_core::choose_entry(const device_record& device) {
+  // To know what comes first in a bucket costs more than to know what it cannot come before: the most promising bucket
+  // is looked into first, and nearly all others then need not be.
+  candidates_.clear();
+  for (auto bucket : devices_.class_at(device.of_class).buckets) {
+    const auto& record = queue_.bucket_at(bucket);
+    if (record.turns.empty() || !may_run(device, bucket))
+      continue;
+    auto shift = shift_of(record.wanted.priority, limits_);
+    if (devices_.is_warm(device, record.wanted.model))
+      shift -= limits_.warm_lead_ms * 1000;
+    candidates_.push_back({record.turns.bound() + shift, shift, bucket});
+    if (candidates_.back().bound < candidates_.front().bound)
+      std::swap(candidates_.back(), candidates_.front());
+  }
   index best = none;
   virtual_time best_key = 0;
   std::uint64_t best_order = 0;
-  for (auto bucket : devices_.class_at(device.of_class).buckets) {
-    const auto& record = queue_.bucket_at(bucket);
-    if (record.heap.empty() || !may_run(device, bucket))
+  for (const auto& c : candidates_) {
+    if (best != none && c.bound > best_key)
       continue;
-    auto entry = queue_.head(bucket);
+    auto entry = queue_.head(c.bucket);
     if (entry == none)
       continue;
-    const auto& top = record.heap.front();
-    auto key = top.key + shift_of(record.wanted.priority, limits_);
-    if (devices_.is_warm(device, record.wanted.model))
-      key -= limits_.warm_lead_ms * 1000;
+    const auto& top = queue_.bucket_at(c.bucket).turns.first();
+    auto key = top.key + c.shift;
     if (best == none || key < best_key || (key == best_key && top.order < best_order)) {
       best = entry;
       best_key = key;
@@ -148,7 +154,7 @@ index scheduler_core::choose_aged(const device_record& device) {
   index best = none;
   auto best_since = now_ - limits_.aging_after_ms;
   for (auto bucket : devices_.class_at(device.of_class).buckets) {
-    if (queue_.bucket_at(bucket).heap.empty() || !may_run(device, bucket))
+    if (queue_.bucket_at(bucket).turns.empty() || !may_run(device, bucket))
       continue;
     auto entry = queue_.oldest(bucket);
     if (entry != none && queue_.entry_at(entry).since <= best_since) {

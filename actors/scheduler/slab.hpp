@@ -21,32 +21,32 @@ public:
   index add(T record) {
     if (free_.empty()) {
       TROUPE_CHECK(records_.size() < none);
-      records_.push_back({std::move(record), true});
+      records_.push_back(std::move(record));
+      used_.push_back(true);
       return static_cast<index>(records_.size() - 1);
     }
     auto at = free_.back();
     free_.pop_back();
-    records_[at] = {std::move(record), true};
+    records_[at] = std::move(record);
+    used_[at] = true;
     return at;
   }
   void remove(index at) {
     TROUPE_CHECK(used(at));
-    records_[at] = {T{}, false};
+    records_[at] = T{};
+    used_[at] = false;
     free_.push_back(at);
   }
-  T& operator[](index at) { return records_[at].value; }
-  const T& operator[](index at) const { return records_[at].value; }
-  bool used(index at) const { return at < records_.size() && records_[at].used; }
+  T& operator[](index at) { return records_[at]; }
+  const T& operator[](index at) const { return records_[at]; }
+  bool used(index at) const { return at < used_.size() && used_[at]; }
   std::size_t size() const { return records_.size() - free_.size(); }
   /// One above the highest index ever used.
   index end() const { return static_cast<index>(records_.size()); }
 
 private:
-  struct cell {
-    T value;
-    bool used = false;
-  };
-  std::vector<cell> records_;
+  std::vector<T> records_;
+  std::vector<bool> used_;
   std::vector<index> free_;
 };
 
