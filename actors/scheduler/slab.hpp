@@ -18,7 +18,7 @@ inline constexpr index none = UINT32_MAX;
 template <class T>
 class slab {
 public:
-  index add(T record) {
+  index add(T&& record) {
     if (free_.empty()) {
       TROUPE_CHECK(records_.size() < none);
       records_.push_back(std::move(record));
