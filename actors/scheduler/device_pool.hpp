@@ -7,6 +7,7 @@
 
 #include <boost/container/small_vector.hpp>
 
+#include <array>
 #include <set>
 #include <tuple>
 #include <unordered_map>
@@ -76,6 +77,9 @@ struct device_class {
   std::uint32_t reservations = 0;
   virtual_time clock = 0;     // the highest virtual time at which a stage was started here
   std::uint32_t slots_up = 0; // of devices that take work
+  /// Expected device time of the last few hundred starts, by priority class: halved now and then.
+  std::array<double, 3> recent_ms{};
+  std::uint32_t recent_starts = 0;
   bool offers(index kind) const;
 };
 

@@ -142,12 +142,14 @@ void scheduler_core::enqueue(index stage, bool front) {
   record.since = now_;
   queue_.push(stage, record.account, record.bucket, front, clock_of(record.bucket), now_);
   ++waiting_;
+  ++waiting_in_[class_of(record.bucket)];
   woken_.push_back(record.bucket);
 }
 
 void scheduler_core::unqueue(index stage) {
   queue_.remove(stage);
   --waiting_;
+  --waiting_in_[class_of(stages_[stage].bucket)];
 }
 
 // -- events: stages ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 #include <boost/circular_buffer.hpp>
 #include <boost/container/small_vector.hpp>
 
+#include <array>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -130,7 +131,10 @@ private:
   void close_bucket_if_empty(index bucket);
   void offer(index device);
   void place(index bucket);
-  index choose_entry(const device_record& device);
+  std::size_t class_of(index bucket) const;
+  std::optional<priority_class> class_in_want(const device_class& own) const;
+  static void note_use(device_class& own, std::size_t which, std::uint32_t run_ms);
+  index choose_entry(const device_record& device, std::optional<priority_class> only);
   index choose_aged(const device_record& device);
   bool may_run(const device_record& device, index bucket) const;
   index choose_device(index bucket, index stage) const;
@@ -169,6 +173,7 @@ private:
   std::vector<command>* out_ = nullptr;
   std::uint64_t starts_ = 0;
   std::size_t waiting_ = 0;
+  std::array<std::size_t, 3> waiting_in_{}; // by priority class
   std::size_t running_ = 0;
 
   std::int64_t last_end_ = 0;

@@ -5,6 +5,7 @@
 #include "common/clock.hpp"
 #include "common/ids.hpp"
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -158,8 +159,11 @@ struct limits {
   std::int64_t debt_max_ms = 60'000;          // how far use elsewhere can set an account back in one bucket
   std::int64_t aging_after_ms = 120'000;      // who waits longer …
   std::uint32_t aging_period = 64;            // … is served first in one of so many starts
-  std::int64_t reserve_after_ms = 60'000;     // who waits longer for VRAM gets a device reserved
-  std::uint32_t warm_models_max = 8;          // remembered by device
+  /// Of the device time of machines of one kind, what stages of each class get at least while some wait, whatever the
+  /// turns of their accounts: interactive, standard, preemptible.
+  std::array<double, 3> class_shares_min = {0.10, 0.10, 0.05};
+  std::int64_t reserve_after_ms = 60'000; // who waits longer for VRAM gets a device reserved
+  std::uint32_t warm_models_max = 8;      // remembered by device
 };
 
 } // namespace troupe::scheduling

@@ -35,6 +35,7 @@ void scheduler_core::check_stages() const {
     started[stage.account] += stage.reattached ? 0 : 1;
     TROUPE_CHECK(devices_.at(stage.device).running.at(stage.device_position) == at);
   }
+  TROUPE_CHECK(waiting_in_[0] + waiting_in_[1] + waiting_in_[2] == waiting_);
   TROUPE_CHECK(waiting == waiting_ && running == running_ && by_ref_.size() == waiting + running);
   for (index at = 0; at < queue_.accounts().end(); ++at) {
     if (!queue_.accounts().used(at))

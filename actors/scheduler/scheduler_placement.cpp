@@ -105,8 +105,10 @@ void scheduler_core::offer(index at) {
     index entry = none;
     if (limits_.aging_period > 0 && (starts_ + 1) % limits_.aging_period == 0)
       entry = choose_aged(device);
+    if (auto in_want = class_in_want(devices_.class_at(device.of_class)); in_want && entry == none)
+      entry = choose_entry(device, in_want);
     if (entry == none)
-      entry = choose_entry(device);
+      entry = choose_entry(device, std::nullopt);
     if (entry == none)
       break;
     begin(entry, at);
@@ -114,13 +116,46 @@ void scheduler_core::offer(index at) {
   devices_.refresh(at);
 }
 
-index scheduler_core::choose_entry(const device_record& device) {
+std::size_t scheduler_core::class_of(index bucket) const {
+  return static_cast<std::size_t>(queue_.bucket_at(bucket).wanted.priority);
+}
+
+// The class that is furthest below what it is to get at least, by a stage's time or more; none when there is none, or
+// nothing of it waits.
+std::optional<priority_class> scheduler_core::class_in_want(const device_class& own) const {
+  auto all = own.recent_ms[0] + own.recent_ms[1] + own.recent_ms[2];
+  std::optional<priority_class> out;
+  if (own.recent_starts == 0)
+    return out;
+  auto most = all / own.recent_starts;
+  for (std::size_t which = 0; which < waiting_in_.size(); ++which) {
+    auto missing = limits_.class_shares_min[which] * all - own.recent_ms[which];
+    if (waiting_in_[which] == 0 || waiting_in_[which] == waiting_ || missing < most)
+      continue;
+    out = static_cast<priority_class>(which);
+    most = missing;
+  }
+  return out;
+}
+
+void scheduler_core::note_use(device_class& own, std::size_t which, std::uint32_t run_ms) {
+  constexpr std::uint32_t halved_at = 512;
+  own.recent_ms[which] += run_ms;
+  if (++own.recent_starts < halved_at)
+    return;
+  own.recent_starts /= 2;
+  for (auto& use : own.recent_ms)
+    use /= 2;
+}
+
+// `only`: of that class, or none.
+index scheduler_core::choose_entry(const device_record& device, std::optional<priority_class> only) {
   // To know what comes first in a bucket costs more than to know what it cannot come before: the most promising bucket
   // is looked into first, and nearly all others then need not be.
   candidates_.clear();
   for (auto bucket : devices_.class_at(device.of_class).buckets) {
     const auto& record = queue_.bucket_at(bucket);
-    if (record.turns.empty() || !may_run(device, bucket))
+    if (record.turns.empty() || (only && record.wanted.priority != *only) || !may_run(device, bucket))
       continue;
     auto shift = shift_of(record.wanted.priority, limits_);
     if (devices_.is_warm(device, record.wanted.model))
@@ -237,8 +272,10 @@ void scheduler_core::begin(index entry, index at) {
   auto& own = devices_.class_at(device.of_class);
   own.clock = std::max(own.clock, queue_.key_of(entry));
   record.charged = charge_for(record, device, expected_ms(record, device));
+  note_use(own, class_of(record.bucket), expected_ms(record, device));
   queue_.serve(entry, record.charged, now_);
   --waiting_;
+  --waiting_in_[class_of(record.bucket)];
   ++starts_;
   occupy(stage, at, ++attempts_);
   auto reserved = queue_.bucket_at(record.bucket).reserved;

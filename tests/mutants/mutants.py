@@ -55,14 +55,19 @@ MUTANTS = [
 
 
 def run(command, seconds, **more):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False, **more)
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False, **more)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, -1, f"FAIL: it hangs: {seconds} s are not enough")
 
 
 def prepare():
-    if COPY.exists():
-        run(["git", "worktree", "remove", "--force", str(COPY)], 60, cwd=ROOT)
     run(["git", "worktree", "prune"], 60, cwd=ROOT)
-    made = run(["git", "worktree", "add", "--detach", str(COPY), "HEAD"], 60, cwd=ROOT)
+    if COPY.exists():  # what it has built is still good
+        head = run(["git", "rev-parse", "HEAD"], 60, cwd=ROOT).stdout.strip()
+        made = run(["git", "checkout", "--force", "--detach", head], 60, cwd=COPY)
+    else:
+        made = run(["git", "worktree", "add", "--detach", str(COPY), "HEAD"], 60, cwd=ROOT)
     if made.returncode != 0:
         sys.exit(made.stdout)
     made = run(["cmake", "--preset", "release"], 300, cwd=COPY)
@@ -79,10 +84,10 @@ def noticed(test):
     """The first line that says so, or nothing."""
     if test.endswith(".py"):
         command = ["/usr/bin/python3", f"tests/integration/{test}"]
-        ended = run(command, 900, cwd=COPY, env={"TROUPE_BINARY": str(BUILD / "troupe"), "PATH": "/usr/bin:/bin", "HOME": str(pathlib.Path.home()),
+        ended = run(command, 600, cwd=COPY, env={"TROUPE_BINARY": str(BUILD / "troupe"), "PATH": "/usr/bin:/bin", "HOME": str(pathlib.Path.home()),
                                                  "TROUPE_KILLS": "10", "TROUPE_CRASHES": "20"})
     else:
-        ended = run([str(BUILD / "bin" / test)], 900, cwd=COPY)
+        ended = run([str(BUILD / "bin" / test)], 180, cwd=COPY)
     if ended.returncode == 0:
         return None
     lines = [line for line in ended.stdout.splitlines() if line.startswith(("[  FAILED  ]", "FAIL:", "ERROR:")) or "check failed" in line.lower()]

@@ -77,6 +77,37 @@ TEST(fairness, follows_the_weights_of_the_tiers) {
   EXPECT_NEAR(share(got, "free"), 0.1, 0.02);
 }
 
+// Goal: whatever the turns say, a class that has work is not shut out. Method: one account floods with interactive
+// stages, and another, whose turn comes a day later, has only preemptible ones.
+TEST(fairness, gives_each_class_its_minimum_share) {
+  limits bounds;
+  bounds.preemptible_lag_ms = 24 * 3'600'000;
+  bounds.aging_period = 0;
+  world w(bounds);
+  w.device("a/cpu0", 4);
+  std::deque<stage_ref> running;
+  std::map<std::string, int> made, ended;
+  auto note = [&](const std::vector<command>& out) {
+    for (const auto& c : out)
+      if (const auto* s = std::get_if<start>(&c))
+        running.push_back(s->ref);
+  };
+  auto refill = [&](const std::string& account, priority_class priority) {
+    while (w.core.load_of({account}).waiting < 8)
+      note(w.queue(st(account + "-" + std::to_string(made[account]++)).of(account).takes(1000).in(priority)));
+  };
+  for (int i = 0; i < 2'000; ++i) {
+    refill("flood", priority_class::interactive);
+    refill("patient", priority_class::preemptible);
+    auto ref = running.front();
+    running.pop_front();
+    ++ended[ref.job.value.substr(0, ref.job.value.find('-'))];
+    w.now += 10;
+    note(w.end(ref, outcome::ok, 1000));
+  }
+  EXPECT_NEAR(ended["patient"] / 2'000.0, 0.05, 0.01);
+}
+
 TEST(fairness, is_not_fooled_by_estimates) {
   world w;
   w.device("a/cpu0", 4);
