@@ -70,7 +70,7 @@ std::optional<refusal_reason> ledger_core::judge(const transfer& asked, made& in
     judge_allowance(asked, into);
   else if (kind != "grant")
     return refuse(code::invalid, "no movement is called '" + kind + "'");
-  else if (asked.amount > 0)
+  else if (asked.amount > 0 && (asked.reference.empty() || !knows(kind, asked.reference)))
     into.push_back(from(asked));
   return std::nullopt;
 }

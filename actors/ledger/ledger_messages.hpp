@@ -33,7 +33,7 @@ namespace troupe {
 ///
 ///   release    held → wallet      all that is left of a job's hold
 ///
-///   grant      grants → wallet    by an admin, with a reason
+///   grant      grants → wallet    by an admin, with a reason; it may have a reference
 ///
 ///   allowance  grants → wallet    up to `amount` in all for `period`; what was given in it before counts
 ///
@@ -46,8 +46,8 @@ namespace troupe {
 ///   what all its parts took until now
 ///
 ///   refund     refunds → wallet   by an admin, with the reason in `note`
-/// A topup, reversal, reinstatement or refund must have a reference; one whose kind and reference were seen before
-/// moves nothing.
+/// A topup, reversal, reinstatement or refund must have a reference; what has one and whose kind and reference were
+/// seen before moves nothing.
 struct movement {
   std::string kind;
   micro_credits amount = 0; // ≥ 0; of no use to release

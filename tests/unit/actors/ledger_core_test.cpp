@@ -215,6 +215,14 @@ TEST(LedgerCore, AReinstatementGivesBackWhatTheReversalTookAndWhatItHadLeftStays
   EXPECT_EQ(l.in(account_book::payments), -credits(100));
 }
 
+TEST(LedgerCore, AGrantThatIsNamedIsMadeOnce) {
+  Ledger l;
+  EXPECT_EQ(l.move({{"grant", credits(5), {}, {}, {}, {}, "gift"}}), "1");
+  EXPECT_EQ(l.move({{"grant", credits(5), {}, {}, {}, {}, "gift"}}), "0");
+  EXPECT_EQ(l.move({{"grant", credits(5), {}, {}, {}, {}, {}}, {"grant", credits(5), {}, {}, {}, {}, {}}}), "2");
+  EXPECT_EQ(l.wallet(), 15);
+}
+
 TEST(LedgerCore, AReinstatementOfAReversalThatFoundNothingGivesNothing) {
   Ledger l;
   l.reversal("dp_1", 100);

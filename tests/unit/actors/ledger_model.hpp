@@ -147,6 +147,8 @@ private:
       }
       if (amount == 0)
         return "";
+      if (o.kind == "grant" && !o.reference.empty() && !references.insert("grant " + o.reference).second)
+        return "";
       wallet += amount;
       gifts += amount;
       moved(amount);
