@@ -151,6 +151,7 @@ TEST_F(recovery_test, a_fetch_goes_on_where_a_lost_connection_left_it) {
   h->blobs.add(other);
   assign(stage(1, "test.write", {}, {input_of(other)}));
   ASSERT_TRUE(h->wait_for<wire::finished>(2)) << "a broken beginning is fetched anew";
+  EXPECT_EQ(h->all<wire::finished>()[1].second.outputs.at(0).sha256, sha256_hex(other));
 }
 
 // Goal: an engine that ignores its cancellation cannot hold a slot for ever. Method: the node is a child process.
