@@ -1,5 +1,7 @@
 #include "http/pages/mailed_links.hpp"
 
+#include "http/pages/pages.hpp"
+
 #include <map>
 
 namespace troupe::http {
@@ -98,18 +100,6 @@ input { display: block; width: 100%; box-sizing: border-box; margin-top: .25rem;
 button { padding: .5rem 1rem; font: inherit; }
 )";
 
-declaration about(std::string path, std::string operation, std::string summary, std::string produces) {
-  declaration out;
-  out.path = std::move(path);
-  out.operation = std::move(operation);
-  out.summary = std::move(summary);
-  out.tags = {"server"};
-  out.needs = access::anyone;
-  out.rate = rate_class::none;
-  out.produces = std::move(produces);
-  return out;
-}
-
 endpoint page(declaration declared, const char* html) {
   return declare(std::move(declared), [html](const request&, nothing, nothing) -> asio::awaitable<reply> {
     co_return reply::bytes(html, "text/html; charset=utf-8")
@@ -123,11 +113,13 @@ endpoint page(declaration declared, const char* html) {
 
 std::vector<endpoint> mailed_link_endpoints() {
   std::vector<endpoint> out;
-  out.push_back(page(about("/reset", "reset_page", "Where the mail of a reset leads", "text/html"), reset_page));
-  out.push_back(page(about("/confirm-email", "confirm_page", "Where the mail to a new address leads", "text/html"),
-                     confirm_page));
+  out.push_back(
+      page(page_declaration("/reset", "reset_page", "Where the mail of a reset leads", "text/html"), reset_page));
+  out.push_back(
+      page(page_declaration("/confirm-email", "confirm_page", "Where the mail to a new address leads", "text/html"),
+           confirm_page));
   out.push_back(declare(
-      about("/mailed/assets/{name}", "mailed_asset", "A file of these pages", "text/javascript"),
+      page_declaration("/mailed/assets/{name}", "mailed_asset", "A file of these pages", "text/javascript"),
       [](const request& r, nothing, nothing) -> asio::awaitable<reply> {
         static const std::map<std::string, std::pair<const char*, const char*>> files{
             {"page.js", {script, "text/javascript; charset=utf-8"}}, {"page.css", {style, "text/css; charset=utf-8"}}};

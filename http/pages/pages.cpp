@@ -98,20 +98,8 @@ reply page(std::string html) {
       .with("cache-control", "no-cache");
 }
 
-declaration of(std::string path, std::string operation, std::string summary, std::string produces) {
-  declaration out;
-  out.path = std::move(path);
-  out.operation = std::move(operation);
-  out.summary = std::move(summary);
-  out.tags = {"server"};
-  out.needs = access::anyone;
-  out.rate = rate_class::none;
-  out.produces = std::move(produces);
-  return out;
-}
-
 endpoint asset_endpoint(std::shared_ptr<const assets> files) {
-  return declare(of("/docs/assets/{name}", "docs_asset", "A file of the API page", "text/javascript"),
+  return declare(page_declaration("/docs/assets/{name}", "docs_asset", "A file of the API page", "text/javascript"),
                  [files](const request& r, nothing, nothing) -> asio::awaitable<reply> {
                    auto found = files->find(r.param("name"));
                    if (found == files->end())
@@ -128,7 +116,7 @@ endpoint asset_endpoint(std::shared_ptr<const assets> files) {
 
 endpoint ready_endpoint(std::vector<readiness> checks) {
   return declare(
-      of("/readyz", "readyz", "Whether requests should come here: 200 or 503", "application/json"),
+      page_declaration("/readyz", "readyz", "Whether requests should come here: 200 or 503", "application/json"),
       [checks = std::move(checks)](const request&, nothing, nothing) -> asio::awaitable<reply> {
         json seen = json::object();
         bool ready = true;
@@ -143,23 +131,35 @@ endpoint ready_endpoint(std::vector<readiness> checks) {
 
 } // namespace
 
+declaration page_declaration(std::string path, std::string operation, std::string summary, std::string produces) {
+  declaration out;
+  out.path = std::move(path);
+  out.operation = std::move(operation);
+  out.summary = std::move(summary);
+  out.tags = {"server"};
+  out.needs = access::anyone;
+  out.rate = rate_class::none;
+  out.produces = std::move(produces);
+  return out;
+}
+
 std::vector<endpoint> with_pages(std::vector<endpoint> all, pages_options options) {
   auto files = std::make_shared<const assets>(load_assets(options.docs_folder));
   auto document = std::make_shared<std::string>();
   auto html = std::make_shared<std::string>(docs_page);
-  all.push_back(declare(of("/docs", "docs", "The API reference as a page", "text/html"),
+  all.push_back(declare(page_declaration("/docs", "docs", "The API reference as a page", "text/html"),
                         [html](const request&, nothing, nothing) -> asio::awaitable<reply> { co_return page(*html); }));
   all.push_back(asset_endpoint(files));
-  all.push_back(declare(of("/openapi.json", "openapi", "This document", "application/json"),
+  all.push_back(declare(page_declaration("/openapi.json", "openapi", "This document", "application/json"),
                         [document](const request&, nothing, nothing) -> asio::awaitable<reply> {
                           co_return reply::bytes(*document, "application/json").with("cache-control", "no-cache");
                         }));
-  all.push_back(declare(of("/livez", "livez", "The process answers", "application/json"),
+  all.push_back(declare(page_declaration("/livez", "livez", "The process answers", "application/json"),
                         [](const request&, nothing, nothing) -> asio::awaitable<reply> {
                           co_return reply::of({{"status", "alive"}});
                         }));
   all.push_back(ready_endpoint(std::move(options.ready)));
-  all.push_back(declare(of("/metrics", "metrics", "Counters for Prometheus", "text/plain"),
+  all.push_back(declare(page_declaration("/metrics", "metrics", "Counters for Prometheus", "text/plain"),
                         [sources = options.sources](const request&, nothing, nothing) -> asio::awaitable<reply> {
                           co_return reply::bytes(sources ? sources->text() : std::string{},
                                                  "text/plain; version=0.0.4");

@@ -28,6 +28,9 @@ struct pages_options {
   metrics* sources = nullptr; ///< must outlive the endpoints
 };
 
+/// What is declared of a page of the server's own: anyone may see it, and it has no rate limit.
+declaration page_declaration(std::string path, std::string operation, std::string summary, std::string produces);
+
 /// `all` with the pages behind them; they are in the document, too.
 std::vector<endpoint> with_pages(std::vector<endpoint> all, pages_options options);
 

@@ -1,12 +1,8 @@
 #include "http/payments/sandbox.hpp"
 
+#include "actors/subscription/subscription_core.hpp"
+
 namespace troupe::payments {
-
-namespace {
-
-constexpr timestamp period_ms = 30ll * 24 * 3600 * 1000;
-
-} // namespace
 
 boost::asio::awaitable<result<checkout>> sandbox::buy_credits(buyer, std::int64_t credits, std::string once) {
   checkout out;
@@ -27,7 +23,7 @@ boost::asio::awaitable<result<checkout>> sandbox::subscribe(buyer who, std::stri
   made.ends = plan == "free";
   made.plan = made.ends ? who.plan : std::move(plan);
   made.began = made.period_start = running ? 0 : now; // a change within a period begins none
-  made.period_end = running ? who.period_end : now + period_ms;
+  made.period_end = running ? who.period_end : now + subscription::subscription_core::sandbox_period_ms;
   out.subscription = std::move(made);
   co_return out;
 }
