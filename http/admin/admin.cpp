@@ -115,7 +115,7 @@ asio::awaitable<std::variant<bool, problem>> grant_to(const head& h, const reque
     co_return false; // another request with that reference was faster
   if (!done)
     co_return problem_of(done.error());
-  co_return true;
+  co_return done->transfers > 0; // none: the ledger knew the reference already
 }
 
 /// Nothing in it when the account is like that already.
