@@ -1,13 +1,8 @@
 #include "app/head_core.hpp"
 
-#include "actors/account/account_actor.hpp"
-#include "actors/cluster/cluster_actor.hpp"
-#include "actors/directory/directory_actor.hpp"
-#include "actors/job/job_actor.hpp"
-#include "actors/ledger/ledger_actor.hpp"
+#include "actors/cluster/cluster_messages.hpp"
 #include "actors/messages.hpp"
-#include "actors/scheduler/scheduler_actor.hpp"
-#include "actors/subscription/subscription_actor.hpp"
+#include "app/head_actors.hpp"
 #include "common/log.hpp"
 #include "common/sha256.hpp"
 
@@ -25,28 +20,6 @@ std::string endpoint_in(const std::filesystem::path& data) {
   auto path = (data / "node.sock").string();
   // An abstract name has no length to speak of, and no file that could be left behind.
   return path.size() <= socket_path_max ? "ipc://" + path : "ipc://@troupe-" + sha256_hex(path).substr(0, 32);
-}
-
-directory_actor::factory factory_of(storage::database& database, actor_board& board, admin_roll& admins,
-                                    address_book_ptr others, job_options jobs) {
-  return [&database, &board, &admins, others, jobs](caf::event_based_actor& parent, actor_kind kind, std::string id,
-                                                    past_of_actor past) {
-    auto& journal = database.journal();
-    switch (kind) {
-      case actor_kind::account:
-        return parent.spawn<account_actor>(std::ref(board), std::ref(journal), std::ref(admins), std::move(id),
-                                           std::move(past.events));
-      case actor_kind::ledger:
-        return parent.spawn<ledger_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events),
-                                          past.last_feed_id);
-      case actor_kind::subscription:
-        return parent.spawn<subscription_actor>(std::ref(board), std::ref(journal), others, std::move(id),
-                                                std::move(past.events));
-      case actor_kind::job: break;
-    }
-    return parent.spawn<job_actor>(std::ref(board), std::ref(journal), others, jobs, std::move(id),
-                                   std::move(past.events));
-  };
 }
 
 } // namespace
@@ -68,19 +41,14 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
   out->database_ = std::move(*database);
   if (on_feed)
     out->database_->journal().on_feed([on_feed](const account_id& account, std::uint64_t) { on_feed(account); });
-  out->database_->scan(storage::table::admins, "", "", false, [&out](std::string_view account, std::string_view) {
-    out->admins_.enter(std::string{account});
-    return true;
-  });
+  read_admins(*out->database_, out->admins_);
   auto blobs = storage::blob_store::open(out->data_ / "blobs");
   if (!blobs)
     return blobs.error();
   out->blobs_ = std::move(*blobs);
   out->caf_config_.set("caf.scheduler.policy", "sharing"); // stealing spins: 20 % of a core when idle
   out->system_ = std::make_unique<caf::actor_system>(out->caf_config_);
-  if (auto known = out->database_->get(storage::table::meta, capabilities_row))
-    if (auto all = unpack(*known))
-      out->offered_.replace(capabilities_from_json(*all));
+  read_capabilities(*out->database_, out->offered_);
   if (with_link) {
     if (auto opened = out->open_link(config); !opened)
       return opened.error();
@@ -100,11 +68,7 @@ result<void> head_core::open_link(const configuration& config) {
   keys_ = *keys;
   local_keys_ = *local;
   local_endpoint_ = endpoint_in(data_);
-  database_->scan(storage::table::nodes, "", "", false, [this](std::string_view name, std::string_view value) {
-    if (auto record = unpack(value); record && record->is_object())
-      nodes_.put(std::string{name}, record->get<node_record>());
-    return true;
-  });
+  read_nodes(*database_, nodes_);
   auto of_local = nodes_.find(local_node).value_or(node_record{});
   of_local.public_key = local_keys_.public_key;
   if (config.node.local)
@@ -137,41 +101,13 @@ result<void> head_core::open_link(const configuration& config) {
 }
 
 void head_core::spawn_actors(const configuration& config) {
-  scheduling::limits limits;
-  limits.in_flight_per_account = static_cast<std::uint32_t>(config.scheduler.in_flight_per_account);
-  limits.queue_max = static_cast<std::uint32_t>(config.scheduler.queue_max);
-  limits.queue_per_account = static_cast<std::uint32_t>(config.scheduler.queue_per_account);
-  limits.losses_max = workflow::run::limits::lost_nodes_max; // the run counts them too, and decides
-  job_options jobs;
-  jobs.reattach_ms = config.node.timeout_ms + 2'000;
-  directory_options directory;
-  directory.passivate_after_ms = config.actors.passivate_after_s * 1000;
-  cluster_options cluster;
-  cluster.node_timeout_ms = config.node.timeout_ms;
-  cluster.heartbeat_ms = static_cast<std::uint32_t>(config.node.heartbeat_ms);
-  cluster.lease_ms = static_cast<std::uint32_t>(config.node.lease_ms);
-  others_->scheduler = system_->spawn<scheduler_actor>(std::ref(board_), others_, limits,
-                                                       static_cast<std::uint32_t>(database_->epoch()));
-  others_->directory = system_->spawn<directory_actor>(
-      std::ref(board_), std::ref(*database_), factory_of(*database_, board_, admins_, others_, jobs), directory);
-  if (link_) {
-    others_->cluster = system_->spawn<cluster_actor>(std::ref(board_), others_, std::ref(*link_), std::ref(nodes_),
-                                                     std::ref(offered_), std::ref(database_->journal()), cluster);
+  troupe::app::spawn_actors(*system_, {board_, *database_, admins_, nodes_, offered_, link_.get()}, options_of(config),
+                            others_);
+  if (link_)
     cluster_.set_value(others_->cluster);
-  }
 }
 
-std::size_t head_core::resume_jobs() {
-  std::size_t count = 0;
-  database_->scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view) {
-    caf::anon_send(others_->directory, routed(resume_job{std::string{job}}));
-    ++count;
-    return true;
-  });
-  if (count > 0)
-    log::info("{} jobs had not ended and go on", count);
-  return count;
-}
+std::size_t head_core::resume_jobs() { return troupe::app::resume_jobs(*database_, *others_); }
 
 head_core::~head_core() {
   if (!system_)

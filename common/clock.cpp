@@ -1,6 +1,5 @@
 #include "common/clock.hpp"
 
-#include <chrono>
 #include <cstdio>
 #include <ctime>
 
@@ -16,16 +15,6 @@ std::tm utc(timestamp at) {
 }
 
 } // namespace
-
-timestamp now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
-
-std::int64_t steady_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
-}
 
 std::string studio_time(timestamp at) {
   auto t = utc(at);

@@ -43,7 +43,8 @@ directory_actor::directory_actor(caf::actor_config& config, actor_board& board, 
 
 caf::behavior directory_actor::make_behavior() {
   for (unsigned i = 0; i < options_.loaders; ++i)
-    loaders_.push_back(spawn<caf::detached + caf::linked>(loader, &database_));
+    loaders_.push_back(options_.loaders_have_threads ? spawn<caf::detached + caf::linked>(loader, &database_)
+                                                     : spawn<caf::linked>(loader, &database_));
   set_down_handler([this](const caf::down_msg& down) { went(down); });
   delayed_send(this, std::chrono::seconds(5), sweep{0});
   return {

@@ -20,7 +20,8 @@ struct past_of_actor {
 struct directory_options {
   std::int64_t passivate_after_ms = 300'000; // idle
   std::size_t waiting_max = 10'000;          // messages for one actor that is being read back
-  unsigned loaders = 2;                      // threads that read
+  unsigned loaders = 2;                      // who read
+  bool loaders_have_threads = true;          // false where nothing blocks on a disk: in the simulation
 };
 
 /// The DIRECTORY: the only one that holds handles of persistent actors. So a message never meets an actor that has just

@@ -1,0 +1,99 @@
+#include "app/head_actors.hpp"
+
+#include "actors/account/account_actor.hpp"
+#include "actors/ledger/ledger_actor.hpp"
+#include "actors/messages.hpp"
+#include "actors/scheduler/scheduler_actor.hpp"
+#include "actors/subscription/subscription_actor.hpp"
+#include "common/log.hpp"
+
+#include <caf/all.hpp>
+
+namespace troupe::app {
+
+namespace {
+
+directory_actor::factory factory_of(const head_parts& parts, const address_book_ptr& others, job_options jobs) {
+  return [&database = parts.database, &board = parts.board, &admins = parts.admins, others,
+          jobs](caf::event_based_actor& parent, actor_kind kind, std::string id, past_of_actor past) {
+    auto& journal = database.journal();
+    switch (kind) {
+      case actor_kind::account:
+        return parent.spawn<account_actor>(std::ref(board), std::ref(journal), std::ref(admins), std::move(id),
+                                           std::move(past.events));
+      case actor_kind::ledger:
+        return parent.spawn<ledger_actor>(std::ref(board), std::ref(journal), std::move(id), std::move(past.events),
+                                          past.last_feed_id);
+      case actor_kind::subscription:
+        return parent.spawn<subscription_actor>(std::ref(board), std::ref(journal), others, std::move(id),
+                                                std::move(past.events));
+      case actor_kind::job: break;
+    }
+    return parent.spawn<job_actor>(std::ref(board), std::ref(journal), others, jobs, std::move(id),
+                                   std::move(past.events));
+  };
+}
+
+} // namespace
+
+actor_options options_of(const configuration& config) {
+  actor_options out;
+  out.scheduler.in_flight_per_account = static_cast<std::uint32_t>(config.scheduler.in_flight_per_account);
+  out.scheduler.queue_max = static_cast<std::uint32_t>(config.scheduler.queue_max);
+  out.scheduler.queue_per_account = static_cast<std::uint32_t>(config.scheduler.queue_per_account);
+  out.scheduler.losses_max = workflow::run::limits::lost_nodes_max; // the run counts them too, and decides
+  out.jobs.reattach_ms = config.node.timeout_ms + 2'000;
+  out.directory.passivate_after_ms = config.actors.passivate_after_s * 1000;
+  out.cluster.node_timeout_ms = config.node.timeout_ms;
+  out.cluster.heartbeat_ms = static_cast<std::uint32_t>(config.node.heartbeat_ms);
+  out.cluster.lease_ms = static_cast<std::uint32_t>(config.node.lease_ms);
+  return out;
+}
+
+void spawn_actors(caf::actor_system& system, const head_parts& parts, const actor_options& options,
+                  const address_book_ptr& others) {
+  auto& board = parts.board;
+  others->scheduler = system.spawn<scheduler_actor>(std::ref(board), others, options.scheduler,
+                                                    static_cast<std::uint32_t>(parts.database.epoch()));
+  others->directory = system.spawn<directory_actor>(std::ref(board), std::ref(parts.database),
+                                                    factory_of(parts, others, options.jobs), options.directory);
+  if (parts.link != nullptr)
+    others->cluster =
+        system.spawn<cluster_actor>(std::ref(board), others, std::ref(*parts.link), std::ref(parts.nodes),
+                                    std::ref(parts.offered), std::ref(parts.database.journal()), options.cluster);
+}
+
+void read_admins(const storage::database& from, admin_roll& into) {
+  from.scan(storage::table::admins, "", "", false, [&](std::string_view account, std::string_view) {
+    into.enter(std::string{account});
+    return true;
+  });
+}
+
+void read_nodes(const storage::database& from, node_registry& into) {
+  from.scan(storage::table::nodes, "", "", false, [&](std::string_view name, std::string_view value) {
+    if (auto record = unpack(value); record && record->is_object())
+      into.put(std::string{name}, record->get<node_record>());
+    return true;
+  });
+}
+
+void read_capabilities(const storage::database& from, capabilities& into) {
+  if (auto known = from.get(storage::table::meta, capabilities_row))
+    if (auto all = unpack(*known))
+      into.replace(capabilities_from_json(*all));
+}
+
+std::size_t resume_jobs(const storage::database& from, const address_book& others) {
+  std::size_t count = 0;
+  from.scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view) {
+    caf::anon_send(others.directory, routed(resume_job{std::string{job}}));
+    ++count;
+    return true;
+  });
+  if (count > 0)
+    log::info("{} jobs had not ended and go on", count);
+  return count;
+}
+
+} // namespace troupe::app
