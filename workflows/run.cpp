@@ -34,6 +34,11 @@ std::int64_t backoff(const retry_policy& policy, std::uint32_t failures) {
   return std::min(static_cast<std::int64_t>(policy.backoff_ms) << doublings, run::limits::backoff_ms_max);
 }
 
+// No wait is longer than it was meant to be: `due` is far away only after the clock was set back.
+bool is_due(const stage_status& stage, const retry_policy& policy, std::int64_t at) {
+  return stage.due <= at || stage.due - at > backoff(policy, stage.failures);
+}
+
 // Cut at a code point, so that the text stays UTF-8.
 std::string bounded(std::string text) {
   if (text.size() <= run::limits::message_bytes_max)
@@ -247,7 +252,8 @@ std::vector<std::uint32_t> run::ready(std::int64_t at) const {
   std::vector<std::uint32_t> out;
   for (std::uint32_t i = 0; i < stages_.size(); ++i) {
     const auto& stage = stages_[i];
-    if (stage.state == stage_state::ready || (stage.state == stage_state::backing_off && stage.due <= at))
+    if (stage.state == stage_state::ready ||
+        (stage.state == stage_state::backing_off && is_due(stage, plan_->stages[i].retry, at)))
       out.push_back(i);
   }
   return out;

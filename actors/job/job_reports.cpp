@@ -105,6 +105,7 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
     return commit_and_answer({}, at);
   }
   awaited_.erase(stage);
+  queued_.erase(stage); // it may have been queued while it ran: a job that came back from disk did not know that it did
   tell_stage(*s, stage);
   return commit_and_answer(std::move(*s), at);
 }

@@ -75,6 +75,8 @@ public:
   account_load load_of(const account_id& account) const;
   /// True when some device that is up offers the kind, whether it has room or not.
   bool offered(const std::string& kind) const;
+  /// True when some device that is up and not drained offers the stage's kind, beside those that it excludes.
+  bool is_offered_elsewhere(const stage_request& request) const;
 
   /// State for the console: totals, and at most `rows_max` devices, buckets and accounts each.
   json inspect(std::size_t rows_max = 100) const;

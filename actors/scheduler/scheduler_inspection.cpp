@@ -161,6 +161,18 @@ bool scheduler_core::offered(const std::string& kind) const {
          });
 }
 
+bool scheduler_core::is_offered_elsewhere(const stage_request& request) const {
+  auto number = kinds_.find(request.kind);
+  auto other = [&](index at) {
+    const auto& device = devices_.at(at);
+    auto is_this = [&](const device_id& excluded) { return excluded.value == device.id; };
+    return device.up && !device.draining && std::none_of(request.excluded.begin(), request.excluded.end(), is_this);
+  };
+  return number != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
+           return c.offers(number) && std::any_of(c.devices.begin(), c.devices.end(), other);
+         });
+}
+
 // -- for the console --------------------------------------------------------------------------------------------------
 
 json scheduler_core::inspect(std::size_t rows_max) const {

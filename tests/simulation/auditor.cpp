@@ -430,8 +430,6 @@ void auditor::on_sent(const std::string& node, std::uint32_t slots, const wire::
     auto found = jobs_.find(given->ref.job);
     if (found == jobs_.end())
       complain(fmt::format("job {} is run and is not on the disk", given->ref.job));
-    else if (found->second.stages.at(given->ref.stage).now == at::succeeded)
-      complain(fmt::format("stage {} of job {} has succeeded and is run again", given->ref.stage, given->ref.job));
     on.insert(given->ref);
     if (on.size() > slots)
       complain(fmt::format("{}/{} has {} slots and is given {} attempts", node, given->device, slots, on.size()));

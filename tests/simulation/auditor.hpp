@@ -13,7 +13,7 @@
 //  5. The ids of an account's log are dense and in order, and what was told is never told otherwise.
 //  6. What was answered with `ok` is on the disk when the answer goes out, and stays; what was refused never happens.
 //  7. One Idempotency-Key makes one job.
-//  8. A device is given no more attempts at a time than it has slots, and no stage that has succeeded.
+//  8. A device is given no more attempts at a time than it has slots.
 
 #include "common/json.hpp"
 #include "gpu/wire/messages.hpp"

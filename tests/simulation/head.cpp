@@ -76,6 +76,7 @@ void head::work(turns order, dice& luck) {
   else if (order == turns::drawn && jobs.size() > 1)
     std::swap(jobs.front(), jobs[static_cast<std::size_t>(luck.below(jobs.size()))]);
   scheduler_->run_once();
+  client_->context(nullptr); // it is asked from outside, where there is none
 }
 
 std::optional<micros> head::next_timeout() {
