@@ -296,6 +296,21 @@ TEST_F(JobActor, IsQueuedAgainWhenItWasPlacedUnderAStaleNumber) {
   ASSERT_TRUE(finish(0, 4));
 }
 
+TEST_F(JobActor, IsQueuedAgainWhenAnAttemptFailsThatACrashForgot) {
+  submit(100);
+  disk.stopped = true;
+  place(0, 1);
+  disk.forget();
+  disk.stopped = false;
+  activate();
+  cluster.ask(job, resume_job{"j"}); // the scheduler has it running and overlooks this
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0}));
+  ASSERT_TRUE(fail(0, 1, "unknown"));
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0, 0}));
+  ASSERT_TRUE(place(0, 2));
+  ASSERT_TRUE(finish(0, 2));
+}
+
 TEST_F(JobActor, AnAttemptThatACrashForgotIsTakenBack) {
   submit(100);
   activate(); // the start was never written

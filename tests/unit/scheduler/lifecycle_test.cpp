@@ -324,6 +324,22 @@ TEST(exclusion, keeps_a_stage_from_a_device_that_failed_it) {
   EXPECT_EQ(w.place_of("film"), "b/cpu0");
 }
 
+TEST(exclusion, is_of_use_only_where_another_device_offers_the_kind) {
+  world w;
+  w.device("a/cpu0");
+  w.device("c/cpu0", 1, 0, {"null.other"});
+  auto film = st("film").without("a/cpu0").asked;
+  EXPECT_FALSE(w.core.is_offered_elsewhere(film));
+  w.device("b/cpu0");
+  EXPECT_TRUE(w.core.is_offered_elsewhere(film));
+  w.tell(device_drain{{"b/cpu0"}});
+  EXPECT_FALSE(w.core.is_offered_elsewhere(film));
+  w.tell(device_enable{{"b/cpu0"}});
+  EXPECT_TRUE(w.core.is_offered_elsewhere(film));
+  w.tell(device_down{{"b/cpu0"}});
+  EXPECT_FALSE(w.core.is_offered_elsewhere(film));
+}
+
 TEST(why_waiting, says_what_is_missing) {
   limits bounds;
   bounds.in_flight_per_account = 1;

@@ -116,6 +116,14 @@ TEST(Run, AnUnknownErrorBacksOffLongerEachTimeAndThenEndsTheRun) {
   EXPECT_EQ(run.run.failure(), "a: why");
 }
 
+TEST(Run, AClockThatIsSetBackMakesNoWaitLonger) {
+  Checked run(chain());
+  run(started{});
+  run.fail(0, fault::unknown, 1, 10'000'000);
+  EXPECT_TRUE(run.run.ready(10'000'500).empty());
+  EXPECT_EQ(run.run.ready(6'000'000), indices{0});
+}
+
 TEST(Run, BackoffHasALimit) {
   Checked run(chain({{"attempts", 10}, {"backoff_ms", 300'000}}));
   run(started{});
