@@ -11,6 +11,7 @@ namespace troupe {
 namespace {
 
 constexpr auto poll_every = std::chrono::milliseconds(200);
+constexpr std::int64_t look_again_ms = 1'000; // after what waits for its next attempt
 
 } // namespace
 
@@ -179,9 +180,13 @@ wire::assign job_actor::assignment(std::uint32_t stage, const std::string& devic
   return out;
 }
 
+// No alarm is far away: it would keep a nearer one from being set, and the clock may be set back meanwhile. Nor is one
+// set at once for what is due already: that waits in the queue.
 void job_actor::schedule_tick() {
-  if (auto due = core_.run().next_due())
-    tick_soon(std::chrono::milliseconds(std::max<std::int64_t>(*due - now_ms(), 1)));
+  if (auto due = core_.run().next_due()) {
+    auto wait = *due - now_ms();
+    tick_soon(std::chrono::milliseconds(wait > 0 ? std::min(wait, look_again_ms) : look_again_ms));
+  }
 }
 
 void job_actor::tick_soon(std::chrono::milliseconds after) {
