@@ -176,7 +176,6 @@ std::size_t head_core::resume_jobs() {
 head_core::~head_core() {
   if (!system_)
     return;
-  link_.reset(); // nothing more comes in
   // Everyone is on the board; those that came while we looked are found by looking again.
   for (int round = 0; round < 3; ++round)
     for (const auto& entry : board_.list("", "", 10'000'000))
@@ -186,6 +185,7 @@ head_core::~head_core() {
   others_->scheduler = nullptr;
   others_->cluster = nullptr;
   system_->await_all_actors_done();
+  link_.reset();     // not before: until its end the cluster sends heartbeats through it
   database_.reset(); // what the journal still has to say, it says while there is a system to say it in
   system_.reset();
 }
