@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
   node_command->add_option("--log-level", node.log_level, "trace, debug, info, warn, error, off");
   node_command->add_option("--exit-when-orphaned-ms", node.exit_when_orphaned_ms,
                            "end when no head was heard for so long; 0: never");
-  node_command->add_flag("--wait-for-folder", node.wait_for_folder, "wait while another node works in the folder");
+  node_command->add_option("--wait-for-folder", node.wait_for_folder,
+                           "wait while another node works in the folder, as long as this process, the parent, lives");
   node_command->callback([&] { status = run_node(node); });
 
   auto* admin_command = cli.add_subcommand("admin", "The operator's commands")->require_subcommand(1);

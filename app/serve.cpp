@@ -40,6 +40,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include <unistd.h>
+
 namespace troupe::http {
 
 void register_gateway_messages();
@@ -258,7 +260,8 @@ result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& 
                 config.log.level,
                 "--exit-when-orphaned-ms",
                 "60000",
-                "--wait-for-folder"}; // the node of an earlier head may still work there: it is taken back
+                "--wait-for-folder", // the node of an earlier head may still work there: it is taken back
+                std::to_string(::getpid())};
   child.on_exit = [&stopping](int status) {
     if (stopping)
       return;
