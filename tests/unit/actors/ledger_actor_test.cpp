@@ -135,6 +135,16 @@ TEST_F(LedgerActor, LeavesWhenTheDiskFailsAndComesBackWithWhatIsThere) {
   EXPECT_EQ(books_now->held, 0);
 }
 
+TEST_F(LedgerActor, AnswersWhoMovesNothingThoughTheDiskIsFull) {
+  auto who = ledger();
+  cluster.ask(who, request({grant(100)}));
+  disk.next_status = storage::commit_status::full;
+  auto now = cluster.ask(who, request({}));
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->balance, credits(100));
+  EXPECT_FALSE(cluster.ask(who, request({hold("j", 30)})));
+}
+
 TEST_F(LedgerActor, NumbersTheFeedDenselyAcrossActivations) {
   auto first = request({grant(1)});
   first.feed = {"a", "b"};
