@@ -3,9 +3,9 @@
 #include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
+#include "http/resume.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace troupe::http::workflows {
 
@@ -13,19 +13,6 @@ namespace {
 
 constexpr std::size_t events_at_once = 64;
 constexpr auto look_again = std::chrono::seconds(30); // should a bell ever be missed
-
-/// The cursor that a client resumes from: a whole number, or the beginning.
-std::optional<std::uint64_t> cursor_of(const request& r) {
-  auto text = std::string{r.header("last-event-id")};
-  if (text.empty())
-    text = r.query_value("last_event_id").value_or("");
-  if (text.empty())
-    return std::nullopt;
-  std::uint64_t out = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(out)
-                                                                  : std::optional<std::uint64_t>(0);
-}
 
 event event_of(std::uint64_t id, const json& entry) {
   json data = entry.value("data", json::object());
@@ -197,14 +184,14 @@ asio::awaitable<reply> job_events(const head& h, const request& r) {
   if (!row)
     co_return not_found();
   auto who = *r.who;
-  auto from = cursor_of(r);
-  auto cursor = from ? *from : row->value("feed_before", std::uint64_t{0});
+  // What the account's log had before the job began is not of it: nobody's old cursor makes the head read all of that.
+  auto cursor = std::max(resume_after(r).value_or(0), row->value("feed_before", std::uint64_t{0}));
   co_return reply::events([&h, who, id, cursor](event_sink& sink) { return stream(h, who, id, cursor, sink); });
 }
 
 asio::awaitable<reply> account_events(const head& h, const request& r) {
   auto who = *r.who;
-  auto from = cursor_of(r);
+  auto from = resume_after(r);
   // Without a cursor it begins with what comes next: the past is in the jobs.
   auto cursor = from ? *from : h.database.feed_last(account_id{who.account});
   co_return reply::events([&h, who, cursor](event_sink& sink) { return stream(h, who, {}, cursor, sink); });
