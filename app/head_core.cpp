@@ -13,7 +13,9 @@
 
 #include <caf/all.hpp>
 
+#include <algorithm>
 #include <mutex>
+#include <thread>
 
 namespace troupe::app {
 
@@ -77,6 +79,8 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
     return blobs.error();
   out->blobs_ = std::move(*blobs);
   out->caf_config_.set("caf.scheduler.policy", "sharing"); // stealing spins: 20 % of a core when idle
+  // CAF's least is 4, which on a small machine only take turns. One must be left while another is busy.
+  out->caf_config_.set("caf.scheduler.max-threads", std::max(2u, std::thread::hardware_concurrency()));
   out->system_ = std::make_unique<caf::actor_system>(out->caf_config_);
   if (auto known = out->database_->get(storage::table::meta, capabilities_row))
     if (auto all = unpack(*known))

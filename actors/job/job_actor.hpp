@@ -14,6 +14,7 @@ struct job_options {
   std::int64_t reattach_ms = 5'000;       // how long a job that was made again waits for the node that had its stage
   std::int64_t progress_every_ms = 1'000; // kept in the account's log; between, only the newest counts
   std::int64_t preview_every_ms = 2'000;
+  std::int64_t start_kept_ms = 10; // how long the record of a stage's start waits for what follows, to share its batch
 };
 
 /// One JOB. It drives its run: queues what is ready, gives a placed stage its inputs, and turns each result into one
@@ -56,10 +57,13 @@ private:
   };
   /// Advances the run, or says that the event no longer fits.
   std::optional<step> advance(workflow::event what, jobs::advanced known, timestamp at);
+  static step join(step first, step then);
   /// Adds what follows from the effects: money, files, rows and events for those who listen.
   void follow(step& s, timestamp at);
   bool is_live(const wire::attempt_ref& ref) const;
-  void note(step& s, const char* what, json data) const;
+  /// An entry of the account's log.
+  std::string entry_of(const char* what, const packed_map& data) const;
+  void note(step& s, const char* what, const packed_map& data) const;
   void tell_stage(step& s, std::uint32_t stage) const;
   void tell_end(step& s) const;
   void add_result_rows(step& s) const;
@@ -69,6 +73,10 @@ private:
   void commit_step(
       step s, timestamp at, std::function<void(const booked&)> then = [](const booked&) {},
       std::function<void(caf::error)> failed = [](const caf::error&) {});
+  /// The record of a start need not be durable for the attempt to run (docs/decisions/0002), so it waits a little: the
+  /// end of a short stage, or whatever else comes first, takes it along.
+  void keep_back(step s);
+  caf::result<void> write_kept(kept_too_long& m);
   void request_ledger(book request_message, std::function<void(const booked&)> then,
                       std::function<void(caf::error)> failed);
   /// Commits and answers {"status": …} when durable, queueing what became ready.
@@ -95,6 +103,8 @@ private:
   bool asking_ = false;                           // the devices of these
   std::map<std::uint32_t, std::int64_t> told_progress_, told_preview_; // when last
   bool tick_due_ = false;
+  std::optional<step> kept_;
+  bool kept_due_ = false;
 };
 
 } // namespace troupe

@@ -23,7 +23,7 @@ caf::result<description> job_actor::resume(resume_job&) {
 
 // A job that is idle and cannot sleep waits for someone's word: it makes sure that there is one to come.
 caf::result<bool> job_actor::on_passivate(passivate& m) {
-  if (commits_ == 0 && !may_sleep())
+  if (commits_ == 0 && !kept_ && !may_sleep())
     compare_notes();
   return persistent::on_passivate(m);
 }
@@ -64,12 +64,12 @@ caf::result<description> job_actor::place(place_stage& m) {
     return refuse(refusal::conflict, "the attempt is stale");
   }
   if (was_queued)
-    note(*s, "state", {{"status", "running"}});
+    note(*s, "state", {"status", "running"});
   tell_stage(*s, m.stage);
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
   // forgets is either taken back when its node says that it runs, or stopped.
   tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
-  commit_step(std::move(*s), at);
+  keep_back(std::move(*s));
   return description{{{"status", "running"}}};
 }
 

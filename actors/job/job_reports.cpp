@@ -117,14 +117,11 @@ caf::result<description> job_actor::on_report(const wire::progress& r) {
     return description{};
   step s;
   auto running_ms = now_ms() - core_.facts(r.ref.stage).started_at;
-  json data = {{"stage", core_.run().plan().stages[r.ref.stage].name},
-               {"index", r.ref.stage},
-               {"fraction", r.fraction},
-               {"step", r.step},
-               {"job_fraction", core_.progress()}};
+  packed_map data("stage", core_.run().plan().stages[r.ref.stage].name, "index", r.ref.stage, "fraction", r.fraction);
+  data.add("step", r.step, "job_fraction", core_.progress());
   if (r.fraction > 0.02)
-    data["eta_s"] = static_cast<double>(running_ms) * (1 - r.fraction) / r.fraction / 1000;
-  note(s, "progress", std::move(data));
+    data.add("eta_s", static_cast<double>(running_ms) * (1 - r.fraction) / r.fraction / 1000);
+  note(s, "progress", data);
   commit_step(std::move(s), now_ms());
   return description{};
 }
@@ -136,10 +133,8 @@ caf::result<description> job_actor::on_report(const wire::preview& r) {
     return description{};
   step s;
   note(s, "preview",
-       {{"stage", core_.run().plan().stages[r.ref.stage].name},
-        {"index", r.ref.stage},
-        {"content_type", "image/jpeg"},
-        {"jpeg", base64(r.jpeg)}});
+       {"stage", core_.run().plan().stages[r.ref.stage].name, "index", r.ref.stage, "content_type", "image/jpeg",
+        "jpeg", base64(r.jpeg)});
   commit_step(std::move(s), now_ms());
   return description{};
 }

@@ -145,7 +145,7 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   command.version = plan->version;
   command.definition = plan->hash;
   command.inputs = checked ? std::move(*checked) : json::object();
-  command.plan = workflow::to_json(*plan);
+  command.plan = plan;
   command.at = now_ms();
   auto allowance = allowance_of(h, who.tier, command.at);
   command.period = allowance.period;

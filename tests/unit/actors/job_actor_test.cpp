@@ -24,7 +24,7 @@ struct heard {
 using device_word = json;
 
 /// Two stages of 5 credits, one after the other; each makes a file.
-json plan_of_two() {
+workflow::plan_ptr plan_of_two() {
   auto parsed = workflow::parse_definition(json::parse(R"({
     "name": "two", "version": 1, "title": "Two", "description": "Two.", "inputs": {},
     "stages": [
@@ -36,7 +36,7 @@ json plan_of_two() {
                                            "two.json");
   EXPECT_TRUE(parsed.definition) << (parsed.problems.empty() ? "" : parsed.problems[0].text());
   auto inputs = workflow::validate_inputs(*parsed.definition, json::object());
-  return workflow::to_json(*workflow::expand(*parsed.definition, *inputs, {}));
+  return std::make_shared<const workflow::plan>(*workflow::expand(*parsed.definition, *inputs, {}));
 }
 
 struct JobActor : ::testing::Test {
@@ -126,6 +126,10 @@ struct JobActor : ::testing::Test {
     return bool(cluster.ask(
         job, stage_report{"j", "n/cpu0", wire::failed{{"j", stage, attempt}, "n/cpu0", fault, "why", {}, 1}}));
   }
+  void pass(std::chrono::milliseconds time) {
+    cluster.scheduler.advance_time(time);
+    cluster.scheduler.run();
+  }
   std::string status() {
     auto view = cluster.ask(job, describe_job{"j"});
     return view ? view->value["status"].get<std::string>() : "none";
@@ -155,6 +159,36 @@ TEST_F(JobActor, RunsItsStagesInOrderAndChargesEachWhenItsResultIsDurable) {
   EXPECT_EQ(last.appends.size(), 2u);
   EXPECT_TRUE(
       std::any_of(last.rows.begin(), last.rows.end(), [](const auto& r) { return r.in == storage::table::files; }));
+}
+
+TEST_F(JobActor, TheStartOfAShortStageIsWrittenWithItsEnd) {
+  submit(100);
+  auto before = disk.written.size();
+  place(0, 1);
+  EXPECT_EQ(disk.written.size(), before) << "nothing but the record of the start, which can wait";
+  finish(0, 1);
+  ASSERT_EQ(disk.written.size(), before + 1);
+  EXPECT_EQ(disk.written.back().appends.at(0).events.size(), 2u) << "started and succeeded, in that order";
+  EXPECT_EQ(disk.written.back().feeds.at(0).entries.size(), 4u) << "running, the start, the end, the charge";
+}
+
+TEST_F(JobActor, TheStartOfALongStageIsWrittenSoon) {
+  submit(100);
+  auto before = disk.written.size();
+  place(0, 1);
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  EXPECT_EQ(disk.written.size(), before + 1);
+  place(0, 1); // told twice: nothing new
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  EXPECT_EQ(disk.written.size(), before + 1);
+}
+
+TEST_F(JobActor, WhoAsksOfAStartThatIsNotWrittenYetIsAnsweredWhenItIs) {
+  submit(100);
+  auto before = disk.written.size();
+  place(0, 1);
+  EXPECT_EQ(status(), "running");
+  EXPECT_EQ(disk.written.size(), before + 1);
 }
 
 TEST_F(JobActor, TellsNobodyOfAResultThatIsNotDurable) {
@@ -269,13 +303,13 @@ TEST_F(JobActor, EndsTheSameWhenItIsMadeAgainAfterEveryStep) {
 TEST_F(JobActor, WhenIdleAsksAfterAnAttemptWhoseReportWasLost) {
   submit(100);
   place(0, 1);
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
   runs = true;
   EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"})); // its device runs it: all is well
   EXPECT_EQ(told.reattached, 1u);
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0}));
   runs = false;
-  cluster.scheduler.advance_time(std::chrono::seconds(1));
-  cluster.scheduler.run();
+  pass(std::chrono::seconds(1));
   EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"}));
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0})) << "nobody runs it: it is queued again";
   ASSERT_TRUE(place(0, 2));
