@@ -47,7 +47,7 @@ MUTANTS = [
      "resume_after(r).value_or(0), row->", "resume_after(r).value_or(0) + 1, row->", ["torture/streams_test.py"]),
     ("an account's stream resumes one too late", "http/workflows/jobs.cpp", "auto cursor = from ? *from :", "auto cursor = from ? *from + 1 :",
      ["torture/streams_test.py"]),
-    ("a job's stream ends before its last event", "http/workflows/jobs.cpp", "done = !job.empty() && entry->value(", "done = !job.empty() || entry->value(",
+    ("a job's stream ends before its last event", "http/workflows/jobs.cpp", "done = !job.empty() && entry->event ==", "done = !job.empty() || entry->event ==",
      ["torture/streams_test.py"]),
     ("what is no id is taken for what it begins with", "http/resume.cpp", "error == std::errc{} && end == text.data() + text.size()", "error == std::errc{}",
      ["http_test"]),
