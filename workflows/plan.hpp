@@ -42,6 +42,8 @@ struct stage_instance {
   micro_credits price = 0;
   retry_policy retry;
   std::uint32_t timeout_s = 600;
+  stage_class urgency = stage_class::standard;
+  bool speculative = false;
   friend bool operator==(const stage_instance&, const stage_instance&) = default;
 };
 

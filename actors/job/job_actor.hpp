@@ -36,6 +36,7 @@ private:
   caf::result<description> remake(remake_artifact& m);
   caf::result<description> resume(resume_job& m);
   caf::result<description> place(place_stage& m);
+  caf::result<description> place_second(const place_stage& m);
   caf::result<description> moved(stage_moved& m);
   caf::result<description> rejected(stage_rejected& m);
   caf::result<description> report(stage_report& m);
@@ -61,6 +62,8 @@ private:
   /// Adds what follows from the effects: money, files, rows and events for those who listen.
   void follow(step& s, timestamp at);
   bool is_live(const wire::attempt_ref& ref) const;
+  bool is_second_beside_the_first(const wire::attempt_ref& ref) const;
+  void withdraw_seconds();
   /// An entry of the account's log.
   std::string entry_of(const char* what, const packed_map& data) const;
   void note(step& s, const char* what, const packed_map& data) const;
@@ -97,10 +100,11 @@ private:
 
   address_book_ptr others_;
   job_options options_;
-  std::size_t commits_ = 0;                       // under way at the ledger
-  std::set<std::uint32_t> queued_;                // told to the scheduler
-  std::map<std::uint32_t, std::int64_t> awaited_; // running, as far as is known → when it is given up
-  bool asking_ = false;                           // the devices of these
+  std::size_t commits_ = 0;                        // under way at the ledger
+  std::set<std::uint32_t> queued_;                 // told to the scheduler
+  std::map<std::uint32_t, std::uint64_t> seconds_; // stage → its attempt beside the one that the run knows of
+  std::map<std::uint32_t, std::int64_t> awaited_;  // running, as far as is known → when it is given up
+  bool asking_ = false;                            // the devices of these
   std::map<std::uint32_t, std::int64_t> told_progress_, told_preview_; // when last
   bool tick_due_ = false;
   std::optional<step> kept_;

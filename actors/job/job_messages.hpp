@@ -91,8 +91,9 @@ struct place_stage {
   std::uint32_t stage = 0;
   std::string device;
   std::uint64_t attempt = 0;
+  bool second = false; // beside the attempt that runs, which takes too long; the first result counts
 };
-TROUPE_MESSAGE(place_stage, job, stage, device, attempt)
+TROUPE_MESSAGE(place_stage, job, stage, device, attempt, second)
 
 /// From the scheduler: the device was lost under an attempt, and the stage waits again.
 struct stage_moved {

@@ -10,6 +10,11 @@ namespace troupe {
 
 namespace {
 
+static_assert(static_cast<int>(workflow::stage_class::interactive) ==
+              static_cast<int>(scheduling::priority_class::interactive));
+static_assert(static_cast<int>(workflow::stage_class::preemptible) ==
+              static_cast<int>(scheduling::priority_class::preemptible));
+
 constexpr auto poll_every = std::chrono::milliseconds(200);
 
 } // namespace
@@ -44,6 +49,8 @@ void job_actor::compare_notes() {
 }
 
 caf::result<description> job_actor::place(place_stage& m) {
+  if (m.second)
+    return place_second(m);
   auto at = now_ms();
   auto wanted = core_.exists() && m.stage < core_.run().plan().stages.size();
   if (wanted) {
@@ -70,6 +77,21 @@ caf::result<description> job_actor::place(place_stage& m) {
   // forgets is either taken back when its node says that it runs, or stopped.
   tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
   keep_back(std::move(*s));
+  return description{{{"status", "running"}}};
+}
+
+// The run hears nothing of it: attempts rise, so whichever result comes first is taken and makes the other stale, also
+// after a restart. Only that it failed is not told while the first still runs.
+caf::result<description> job_actor::place_second(const place_stage& m) {
+  auto runs = core_.exists() && m.stage < core_.run().plan().stages.size() &&
+              core_.run().at(m.stage).state == workflow::stage_state::running &&
+              core_.run().at(m.stage).attempt < m.attempt && core_.run().plan().stages[m.stage].speculative;
+  if (!runs)
+    return refuse(refusal::conflict, "the stage does not run, or may not run twice");
+  seconds_[m.stage] = m.attempt;
+  log::info("job {}: stage {} takes long; it runs a second time, on {}", id(), core_.run().plan().stages[m.stage].name,
+            m.device);
+  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
   return description{{{"status", "running"}}};
 }
 
@@ -159,6 +181,8 @@ scheduling::stage_request job_actor::request_for(std::uint32_t stage) const {
   out.kind = planned.kind;
   out.model = planned.params.value("model", std::string{});
   out.attempt_base = core_.run().at(stage).attempt;
+  out.priority = static_cast<scheduling::priority_class>(planned.urgency);
+  out.may_run_twice = planned.speculative;
   for (const auto& device : core_.facts(stage).bad_devices)
     out.excluded.push_back(device_id{device});
   return out;

@@ -39,6 +39,24 @@ bool job_actor::is_live(const wire::attempt_ref& ref) const {
          core_.run().at(ref.stage).attempt == ref.attempt;
 }
 
+// Its failure says nothing yet: the first attempt goes on.
+bool job_actor::is_second_beside_the_first(const wire::attempt_ref& ref) const {
+  auto second = seconds_.find(ref.stage);
+  return second != seconds_.end() && second->second == ref.attempt && !core_.ended() &&
+         core_.run().at(ref.stage).state == workflow::stage_state::running &&
+         core_.run().at(ref.stage).attempt < ref.attempt;
+}
+
+// The run, which ended, withdraws the attempts that it knows of.
+void job_actor::withdraw_seconds() {
+  if (!core_.ended() || seconds_.empty())
+    return;
+  withdraw_stages all{id(), {}};
+  for (const auto& [stage, attempt] : std::exchange(seconds_, {}))
+    all.stages.push_back(stage);
+  tell(others_->scheduler, std::move(all));
+}
+
 caf::result<description> job_actor::report(stage_report& m) {
   if (!core_.exists())
     return refuse(refusal::not_found, "no such job");
@@ -75,6 +93,8 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
   }
   awaited_.erase(stage);
   queued_.erase(stage);
+  seconds_.erase(stage);
+  withdraw_seconds();
   tell_stage(*s, stage);
   return commit_and_answer(std::move(*s), at);
 }
@@ -84,6 +104,10 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
   auto stage = r.ref.stage;
   if (stage >= core_.run().plan().stages.size())
     return refuse(refusal::invalid, "the job has no such stage");
+  if (is_second_beside_the_first(r.ref)) {
+    seconds_.erase(stage);
+    return commit_and_answer({}, at);
+  }
   jobs::advanced known;
   known.device = device;
   known.run_ms = r.run_ms;
@@ -105,6 +129,8 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
     return commit_and_answer({}, at);
   }
   awaited_.erase(stage);
+  queued_.erase(stage); // it may have been queued while another attempt of it ran
+  withdraw_seconds();
   tell_stage(*s, stage);
   return commit_and_answer(std::move(*s), at);
 }
