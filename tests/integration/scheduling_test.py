@@ -83,7 +83,7 @@ class Scheduling(unittest.TestCase):
 class Preemption(Scheduling):
     def test_a_preemptible_stage_gives_way_runs_again_and_is_paid_once(self):
         self.join("one")
-        before = self.balance()["credits_remaining"]
+        before = self.balance()["credit_balance"]
         batch = self.run_one("batch", 9_000)
         self.user.wait_for_stage(batch, "work")
         urgent = self.run_one("plain", 100)
@@ -91,7 +91,7 @@ class Preemption(Scheduling):
         self.assertIn(self.user.job(batch)["status"], ("queued", "running"), "the other went first")
         view = self.user.wait_for_job(batch, 60)
         self.assertEqual(view["stages"][0]["attempts"], 2)
-        self.assertEqual(before - self.balance()["credits_remaining"], 2, "a credit each")
+        self.assertEqual(before - self.balance()["credit_balance"], 2, "a credit each")
 
     def test_a_standard_stage_is_let_end(self):
         self.join("one")
@@ -114,20 +114,20 @@ class Stragglers(Scheduling):
         return job, first
 
     def test_the_first_result_counts_the_other_is_stopped_and_one_is_paid(self):
-        before = self.balance()["credits_remaining"]
+        before = self.balance()["credit_balance"]
         job, _ = self.late(12_000)
         view = self.user.wait_for_job(job, 60)
         self.assertEqual(view["stages"][0]["attempts"], 1)
         wait_until(lambda: self.slots_used("two/cpu0") == 0 and self.slots_used("one/cpu0") == 0, 3, "the other is stopped")
-        self.assertEqual(before - self.balance()["credits_remaining"], 6)
+        self.assertEqual(before - self.balance()["credit_balance"], 6)
 
     def test_the_second_goes_on_where_the_first_is_lost(self):
-        before = self.balance()["credits_remaining"]
+        before = self.balance()["credit_balance"]
         job, first = self.late(12_000)
         first.kill()
         self.user.wait_for_job(job, 60)
         wait_until(lambda: self.slots_used("two/cpu0") == 0, 5, "it has ended")
-        self.assertEqual(before - self.balance()["credits_remaining"], 6)
+        self.assertEqual(before - self.balance()["credit_balance"], 6)
 
 
 class Admission(Scheduling):
