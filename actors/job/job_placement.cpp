@@ -106,6 +106,8 @@ caf::result<description> job_actor::rejected(stage_rejected& m) {
 caf::result<description> job_actor::reattached(stage_reattached& m) {
   if (!core_.exists() || m.stage >= core_.run().plan().stages.size() || core_.ended())
     return refuse(refusal::conflict, "the stage is not wanted");
+  if (!is_told_by_its_node(m.device, {m.job, m.stage, m.attempt}))
+    return refuse(refusal::conflict, "it was not given to this node");
   const auto& now = core_.run().at(m.stage);
   auto same = now.state == workflow::stage_state::running && now.attempt == m.attempt;
   std::optional<step> s;
@@ -123,8 +125,10 @@ caf::result<description> job_actor::reattached(stage_reattached& m) {
   tell(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
   if (s)
     commit_step(std::move(*s), at);
-  return description{
-      {{"status", "running"}, {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
+  auto for_ms = std::max<std::int64_t>(0, at - core_.facts(m.stage).started_at);
+  return description{{{"status", "running"},
+                      {"for_ms", for_ms},
+                      {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
 }
 
 // -- the queue

@@ -236,13 +236,13 @@ void scheduler_core::on(const stage_running& e) {
     if (record.attempt == e.attempt && same_place)
       return;
     // It waits: the attempt counts if it is the last one there was, or none was ever started here.
-    if (record.device != none || e.attempt < record.attempt) {
+    if (record.device != none || e.attempt < record.attempt || e.attempt > attempts_) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
     unqueue(stage);
   } else {
-    if (e.attempt > attempt_max || e.device.empty() || !sensible(e.stage)) {
+    if (e.attempt > attempts_ || e.device.empty() || !sensible(e.stage)) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
@@ -254,7 +254,6 @@ void scheduler_core::on(const stage_running& e) {
 // The stage is known, neither waiting nor running, and runs there already.
 void scheduler_core::attach(index stage, const device_id& where, std::uint64_t attempt) {
   auto& record = stages_[stage];
-  attempts_ = std::max(attempts_, attempt);
   auto device = devices_.expect(where.value);
   auto& place = devices_.at(device);
   if (!place.up && place.running.empty())
@@ -267,17 +266,19 @@ void scheduler_core::attach(index stage, const device_id& where, std::uint64_t a
   devices_.refresh(device);
 }
 
-// What a device that comes (back) says it runs.
+// What a device that comes (back) says it runs. A number that was not given out yet is a lie, and not believed: else it
+// would raise the numbers of all attempts to come.
 void scheduler_core::take_back(index at, const std::vector<held_attempt>& held) {
   auto& device = devices_.at(at);
   device.unclaimed.clear();
   device.unclaimed_since = now_;
   for (std::size_t i = 0; i < std::min<std::size_t>(held.size(), held_max); ++i) {
     auto stage = find(held[i].ref);
-    if (stage == none) {
+    if (held[i].attempt > attempts_) {
+      out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});
+    } else if (stage == none) {
       device.unclaimed.push_back(held[i]);
-    } else if (stages_[stage].device == none && held[i].attempt >= stages_[stage].attempt &&
-               held[i].attempt <= attempt_max) {
+    } else if (stages_[stage].device == none && held[i].attempt >= stages_[stage].attempt) {
       unqueue(stage);
       attach(stage, device_id{device.id}, held[i].attempt);
     } else if (stages_[stage].device != at || stages_[stage].attempt != held[i].attempt) {
