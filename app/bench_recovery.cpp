@@ -4,6 +4,7 @@
 #include "app/bench_head.hpp"
 #include "common/exit_codes.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -151,7 +152,14 @@ bool studio::all_ended_at_first_try(const attempts& ran) {
 
 bool studio::round(int number) {
   attempts before, now;
-  if (!wait_until([&] { return (before = running()).size() == slots; }, 60))
+  // Stages that have just begun: they are to outlast the kill by far.
+  auto earlier = running();
+  auto began = [&] {
+    before = running();
+    return before.size() == slots &&
+           std::none_of(before.begin(), before.end(), [&](const auto& one) { return earlier.contains(one); });
+  };
+  if (!wait_until(began, options_.stage_ms / 1000 + 60))
     return false;
   auto waiting = queued();
   std::vector<std::string> some; // far from each other, and none of them in memory

@@ -157,6 +157,7 @@ void head_core::spawn_actors(const configuration& config) {
   job_options jobs;
   jobs.reattach_ms = config.node.timeout_ms + 2'000;
   jobs.fence = std::uint64_t{database_->epoch()} << 32; // as the scheduler numbers attempts
+  jobs.began_at = now_ms();
   directory_options directory;
   directory.passivate_after_ms = config.actors.passivate_after_s * 1000;
   cluster_options cluster;

@@ -16,6 +16,7 @@ struct job_options {
   std::int64_t preview_every_ms = 2'000;
   std::int64_t start_kept_ms = 10;  // how long the record of a stage's start waits for what follows, to share its batch
   std::uint64_t fence = UINT64_MAX; // attempts from here on are of this life of the head, and its jobs know them
+  timestamp began_at = INT64_MAX;   // when this life did
 };
 
 /// One JOB. It drives its run: queues what is ready, gives a placed stage its inputs, and turns each result into one

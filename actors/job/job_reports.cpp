@@ -42,13 +42,13 @@ bool job_actor::is_live(const wire::attempt_ref& ref) const {
 }
 
 // Of an attempt that the job does not know, only an earlier life of the head can have been the giver: it died before
-// the start was written.
+// the start was written. A job that is younger than this life has none.
 bool job_actor::is_told_by_its_node(const std::string& device, const wire::attempt_ref& ref) const {
   auto node_of = [](std::string_view name) { return name.substr(0, name.find('/')); };
   auto known = core_.run().at(ref.stage).attempt;
   if (ref.attempt == known)
     return node_of(core_.facts(ref.stage).device) == node_of(device);
-  return ref.attempt < options_.fence;
+  return ref.attempt < options_.fence && core_.origin().at < options_.began_at;
 }
 
 std::uint32_t job_actor::believable_ms(const wire::attempt_ref& ref, std::uint32_t said, timestamp at) const {

@@ -329,7 +329,12 @@ class Machines(unittest.TestCase):
         wait_until(lambda: (self.node(name) or {}).get("status") == status, 20, f"node {name} is {status}")
 
     def submit(self, ms=0, seed=1):
-        return self.user.post("/api/workflows/fault-chain/runs", {"inputs": {"ms": ms, "seed": seed}})["job_id"]
+        """A node is welcome a moment before its engines are known: until then the head has none for the job."""
+        def made():
+            answer = self.user.send("POST", "/api/workflows/fault-chain/runs", {"inputs": {"ms": ms, "seed": seed}})
+            self.assertIn(answer.status, (202, 503), answer)
+            return answer.json["job_id"] if answer.status == 202 else None
+        return wait_until(made, 10, "an engine is there")
 
     def check(self, jobs, seconds=60, status="succeeded"):
         """What must hold whatever happened: each job ends, has its file, was charged once a stage; nothing is held; the ids of

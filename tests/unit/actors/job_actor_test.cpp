@@ -366,6 +366,14 @@ TEST_F(JobActor, DoesNotBelieveANumberOfThisHeadThatItWasNotToldOf) {
   EXPECT_EQ(money().spent, credits(5));
 }
 
+TEST_F(JobActor, DoesNotBelieveAnEarlierLifesNumberOfAJobThatIsYounger) {
+  options.began_at = 1000; // when the job is submitted
+  activate();
+  submit(100);
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 7}));
+  EXPECT_EQ(status(), "queued");
+}
+
 TEST_F(JobActor, ARunTimeIsNotBelievedBeyondWhatHasPassed) {
   submit(100);
   place(0, 1);
