@@ -4,6 +4,7 @@
 #include "actors/cluster/cluster_actor.hpp"
 #include "actors/directory/directory_actor.hpp"
 #include "actors/job/job_actor.hpp"
+#include "actors/job/open_job.hpp"
 #include "actors/ledger/ledger_actor.hpp"
 #include "actors/messages.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
@@ -14,6 +15,7 @@
 #include <caf/all.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <thread>
 
@@ -21,7 +23,10 @@ namespace troupe::app {
 
 namespace {
 
-constexpr std::size_t socket_path_max = 100; // sockaddr_un holds 108
+constexpr std::size_t socket_path_max = 100;  // sockaddr_un holds 108
+constexpr std::size_t queue_batch = 500;      // stages told to the scheduler at once, by a start
+constexpr std::size_t resumed_at_a_time = 64; // jobs read back at once, by a start
+constexpr auto resume_time = std::chrono::seconds(30);
 
 std::string endpoint_in(const std::filesystem::path& data) {
   auto path = (data / "node.sock").string();
@@ -130,6 +135,9 @@ result<void> head_core::open_link(const configuration& config) {
   handler.on_closed = [cluster](const link::peer& from, const std::string& why) {
     caf::anon_send(cluster->get(), connection_closed{from.connection, from.public_key, why});
   };
+  handler.on_unknown_fields = [cluster](const link::peer& from, const std::string& fields) {
+    caf::anon_send(cluster->get(), unknown_fields_said{from.connection, fields});
+  };
   handler.on_corrupt = [](const std::string& sha256) {
     log::error("artifact {} does not have the content that its name says; the stage that made it runs again", sha256);
   };
@@ -148,12 +156,15 @@ void head_core::spawn_actors(const configuration& config) {
   limits.losses_max = workflow::run::limits::lost_nodes_max; // the run counts them too, and decides
   job_options jobs;
   jobs.reattach_ms = config.node.timeout_ms + 2'000;
+  jobs.fence = std::uint64_t{database_->epoch()} << 32; // as the scheduler numbers attempts
+  jobs.began_at = now_ms();
   directory_options directory;
   directory.passivate_after_ms = config.actors.passivate_after_s * 1000;
   cluster_options cluster;
   cluster.node_timeout_ms = config.node.timeout_ms;
   cluster.heartbeat_ms = static_cast<std::uint32_t>(config.node.heartbeat_ms);
   cluster.lease_ms = static_cast<std::uint32_t>(config.node.lease_ms);
+  cluster.is_here = [this](const wire::artifact& file) { return blobs_->size(file.sha256) == file.bytes; };
   others_->scheduler = system_->spawn<scheduler_actor>(std::ref(board_), others_, limits,
                                                        static_cast<std::uint32_t>(database_->epoch()));
   others_->directory = system_->spawn<directory_actor>(
@@ -165,21 +176,50 @@ void head_core::spawn_actors(const configuration& config) {
   }
 }
 
-std::size_t head_core::resume_jobs() {
-  std::size_t count = 0;
-  database_->scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view) {
-    caf::anon_send(others_->directory, routed(resume_job{std::string{job}}));
-    ++count;
-    return true;
+void head_core::resume_jobs() {
+  resuming_ = std::jthread([this](const std::stop_token& stop) { take_up(stop); });
+}
+
+void head_core::take_up(const std::stop_token& stop) {
+  caf::scoped_actor self{*system_};
+  std::vector<std::string> begun;
+  std::size_t waiting = 0;
+  queue_stages batch;
+  auto queue = [&] { // the answer is what bounds how much is in the scheduler's mailbox
+    self->request(others_->scheduler, caf::infinite, std::exchange(batch, {})).receive([] {}, [](caf::error&) {});
+  };
+  database_->scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view row) {
+    auto open = jobs::unpack_open_job(job, row);
+    if (!open || open->waiting.empty()) {
+      begun.emplace_back(job);
+      return !stop.stop_requested();
+    }
+    ++waiting;
+    std::move(open->waiting.begin(), open->waiting.end(), std::back_inserter(batch.stages));
+    if (batch.stages.size() >= queue_batch)
+      queue();
+    return !stop.stop_requested();
   });
-  if (count > 0)
-    log::info("{} jobs had not ended and go on", count);
-  return count;
+  queue();
+  if (waiting + begun.size() > 0)
+    log::info("{} jobs had not ended and go on: {} wait for their first stage, {} had begun", waiting + begun.size(),
+              waiting, begun.size());
+  auto resume = [&](const std::string& job) {
+    return self->request(others_->directory, resume_time, routed(resume_job{job}));
+  };
+  for (std::size_t at = 0; at < begun.size() && !stop.stop_requested(); at += resumed_at_a_time) {
+    std::vector<decltype(resume(""))> under_way;
+    for (auto i = at; i < std::min(begun.size(), at + resumed_at_a_time); ++i)
+      under_way.push_back(resume(begun[i]));
+    for (auto& answer : under_way)
+      answer.receive([](description&) {}, [](caf::error&) {}); // whatever it is, it is logged where it arose
+  }
 }
 
 head_core::~head_core() {
   if (!system_)
     return;
+  resuming_ = {};
   // Everyone is on the board; those that came while we looked are found by looking again.
   for (int round = 0; round < 3; ++round)
     for (const auto& entry : board_.list("", "", 10'000'000))

@@ -1,3 +1,4 @@
+#include "app/file_limit.hpp"
 #include "app/head_core.hpp"
 #include "app/hold_sweep.hpp"
 #include "app/load_config.hpp"
@@ -155,6 +156,8 @@ void add_metrics(front& f) {
     out.counter("troupe_link_frames_out_total", "Frames to nodes", static_cast<double>(link.frames_out));
     out.counter("troupe_link_malformed_total", "Malformed frames; each closed its peer",
                 static_cast<double>(link.malformed));
+    out.counter("troupe_link_unknown_fields_total", "Frames with fields that this head does not know",
+                static_cast<double>(link.unknown_fields));
     out.counter("troupe_link_denied_total", "Handshakes with a key that is not allowed",
                 static_cast<double>(link.denied));
     out.begin("troupe_actors", "gauge", "Live actors by kind");
@@ -316,6 +319,7 @@ int serve(const serve_options& options) {
   clear_environment();
   catalog::use_prices(std::move(tariff->prices));
   start_log("head", config->log.level);
+  raise_file_limit();
   auto signals = block_signals();
   http::register_gateway_messages();
   workflow::definition_store workflows;

@@ -1,5 +1,7 @@
 #include "actors/job/job_actor.hpp"
 
+#include "actors/job/open_job.hpp"
+
 #include "storage/database.hpp"
 
 #include <algorithm>
@@ -59,7 +61,10 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
     s.movements.push_back({"hold", price, m.job, {}, {}, m.workflow, {}, m.key, m.key_limit});
   s.rows = std::move(m.rows);
   s.rows.push_back({table::account_jobs, storage::key_of(m.account, m.generation), pack(m.job), false});
-  s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});
+  std::vector<scheduling::stage_request> waiting;
+  for (auto stage : core_.run().ready(m.at))
+    waiting.push_back(request_for(stage));
+  s.rows.push_back({table::open_jobs, m.job, jobs::pack_open_job(m.account, waiting), false});
   note(s, "state", {"status", "queued", "credits_held", price / micro_per_credit});
   auto promise = make_response_promise<submitted_job>();
   commit_step(
@@ -126,7 +131,7 @@ caf::result<description> job_actor::remake(remake_artifact& m) {
     if (!s)
       return refuse(refusal::conflict, "the stage cannot be run again now");
     if (!core_.ended())
-      s->rows.push_back({table::open_jobs, id(), pack(core_.origin().account), false});
+      s->rows.push_back({table::open_jobs, id(), jobs::pack_open_job(core_.origin().account), false});
     log::warn("job {}: an artifact of stage {} is lost; it is made again", id(), core_.run().plan().stages[i].name);
     return commit_and_answer(std::move(*s), m.at);
   }

@@ -88,7 +88,7 @@ caf::result<description> job_actor::place_second(const place_stage& m) {
               core_.run().at(m.stage).attempt < m.attempt && core_.run().plan().stages[m.stage].speculative;
   if (!runs)
     return refuse(refusal::conflict, "the stage does not run, or may not run twice");
-  seconds_[m.stage] = m.attempt;
+  seconds_[m.stage] = {m.attempt, m.device};
   log::info("job {}: stage {} takes long; it runs a second time, on {}", id(), core_.run().plan().stages[m.stage].name,
             m.device);
   tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
@@ -128,6 +128,8 @@ caf::result<description> job_actor::rejected(stage_rejected& m) {
 caf::result<description> job_actor::reattached(stage_reattached& m) {
   if (!core_.exists() || m.stage >= core_.run().plan().stages.size() || core_.ended())
     return refuse(refusal::conflict, "the stage is not wanted");
+  if (!is_told_by_its_node(m.device, {m.job, m.stage, m.attempt}))
+    return refuse(refusal::conflict, "it was not given to this node");
   const auto& now = core_.run().at(m.stage);
   auto same = now.state == workflow::stage_state::running && now.attempt == m.attempt;
   std::optional<step> s;
@@ -145,8 +147,10 @@ caf::result<description> job_actor::reattached(stage_reattached& m) {
   tell(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
   if (s)
     commit_step(std::move(*s), at);
-  return description{
-      {{"status", "running"}, {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
+  auto for_ms = std::max<std::int64_t>(0, at - core_.facts(m.stage).started_at);
+  return description{{{"status", "running"},
+                      {"for_ms", for_ms},
+                      {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
 }
 
 // -- the queue

@@ -1,5 +1,7 @@
 #include "actors/job/job_actor.hpp"
 
+#include "actors/job/open_job.hpp"
+
 // One step of the run and its batch: events, money, rows, and what listeners are told.
 
 #include "storage/database.hpp"
@@ -15,9 +17,12 @@ std::optional<job_actor::step> job_actor::advance(workflow::event what, jobs::ad
   known.at = at;
   step s;
   event happened = std::move(known);
+  auto waited = core_.run().now() == workflow::phase::queued;
   s.effects = core_.apply(happened);
   if (!s.effects.changed)
     return std::nullopt;
+  if (waited && core_.run().now() == workflow::phase::running) // from here on only the job knows what is to be queued
+    s.rows.push_back({table::open_jobs, id(), jobs::pack_open_job(core_.origin().account), false});
   s.events.push_back(std::move(happened));
   follow(s, at);
   return s;

@@ -304,14 +304,14 @@ void scheduler_core::on(const stage_running& e) {
     if (run != none && running_[run].stage == known)
       return;
     // It waits: the attempt counts if it is the last one there was, or none was ever started here.
-    if (record.runs || e.attempt < record.attempt) {
+    if (record.runs || e.attempt < record.attempt || e.attempt > attempts_) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
     stage = {known, line_of(record).account, line_of(record).bucket};
     unqueue(known);
   } else {
-    if (e.attempt > attempt_max || e.device.empty() || !sensible(e.stage)) {
+    if (e.attempt > attempts_ || e.device.empty() || !sensible(e.stage)) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
@@ -322,7 +322,6 @@ void scheduler_core::on(const stage_running& e) {
 
 // The stage is known, neither waiting nor running, and runs there already.
 void scheduler_core::attach(const admitted& stage, const device_id& where, std::uint64_t attempt) {
-  attempts_ = std::max(attempts_, attempt);
   auto device = devices_.expect(where.value);
   auto& place = devices_.at(device);
   if (!place.up && place.running.empty())
@@ -338,19 +337,24 @@ void scheduler_core::attach(const admitted& stage, const device_id& where, std::
   devices_.refresh(device);
 }
 
-// What a device that comes (back) says it runs.
+// What a device that comes (back) says it runs. A number that was not given out yet is a lie, and not believed: else it
+// would raise the numbers of all attempts to come.
 void scheduler_core::take_back(index at, const std::vector<held_attempt>& held) {
   auto& device = devices_.at(at);
   device.unclaimed.clear();
   device.unclaimed_since = now_;
   for (std::size_t i = 0; i < std::min<std::size_t>(held.size(), held_max); ++i) {
     auto stage = find(held[i].ref);
+    if (held[i].attempt > attempts_) {
+      out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});
+      continue;
+    }
     if (stage == none) {
       device.unclaimed.push_back(held[i]);
       continue;
     }
     const auto& record = stage_at(stage);
-    if (!record.runs && held[i].attempt >= record.attempt && held[i].attempt <= attempt_max) {
+    if (!record.runs && held[i].attempt >= record.attempt) {
       admitted taken{stage, line_of(record).account, line_of(record).bucket};
       unqueue(stage);
       attach(taken, device_id{device.id}, held[i].attempt);

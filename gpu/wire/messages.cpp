@@ -128,6 +128,8 @@ static void read_fields(field_reader& in, failed& x) {
 static packed_map fields_of(const hello& x) {
   return {"version",
           x.version,
+          "oldest_version",
+          x.oldest_version,
           "node",
           x.node,
           "session",
@@ -145,6 +147,8 @@ static packed_map fields_of(const hello& x) {
 }
 static void read_fields(field_reader& in, hello& x) {
   in.count("version", x.version, 0, 10'000);
+  x.oldest_version = x.version;
+  in.count_if_there("oldest_version", x.oldest_version, 0, 10'000);
   in.name("node", x.node);
   in.name("session", x.session);
   in.list("devices", x.devices);
@@ -291,11 +295,11 @@ bool read_index(field_reader& in, std::size_t index, Variant& out, std::index_se
 }
 
 template <class Variant, class Types>
-result<Variant> decode_as(std::string_view frame, const Types& types) {
+result<Variant> decode_as(std::string_view frame, const Types& types, std::vector<std::string>* unknown) {
   auto map = from_msgpack(frame, {16, frame_bytes_max});
   if (!map || !map->is_object())
     return fail("malformed_frame", "a frame is no MessagePack map within the limits");
-  field_reader in(*map);
+  field_reader in(*map, unknown);
   std::string type;
   in.name("t", type);
   if (in.wrong())
@@ -308,6 +312,7 @@ result<Variant> decode_as(std::string_view frame, const Types& types) {
   if (!read_index(in, index, out, std::make_index_sequence<std::variant_size_v<Variant>>{}))
     return fail("malformed_frame", "the field \"" + std::string(in.wrong()) + "\" of a frame of type \"" + type +
                                        "\" is missing, of a wrong type or out of range");
+  in.note_unknown();
   return out;
 }
 
@@ -315,7 +320,18 @@ result<Variant> decode_as(std::string_view frame, const Types& types) {
 
 std::string encode(const from_node& message) { return encode_as(message, node_types); }
 std::string encode(const to_node& message) { return encode_as(message, head_types); }
-result<from_node> decode_from_node(std::string_view frame) { return decode_as<from_node>(frame, node_types); }
-result<to_node> decode_to_node(std::string_view frame) { return decode_as<to_node>(frame, head_types); }
+result<from_node> decode_from_node(std::string_view frame, std::vector<std::string>* unknown) {
+  return decode_as<from_node>(frame, node_types, unknown);
+}
+result<to_node> decode_to_node(std::string_view frame, std::vector<std::string>* unknown) {
+  return decode_as<to_node>(frame, head_types, unknown);
+}
+
+std::string to_string(version_range versions) {
+  auto newest = std::to_string(versions.newest);
+  if (versions.oldest == versions.newest)
+    return "version " + newest;
+  return "versions " + std::to_string(versions.oldest) + " to " + newest;
+}
 
 } // namespace troupe::wire

@@ -38,7 +38,7 @@ MUTANTS = [
     ("the report of a stale attempt counts", "workflows/run.cpp",
      "attempt > stages_[index].ended &&\n         attempt >= stages_[index].attempt;", "attempt > 0;", ["workflows_test"]),
     ("a job is not taken up after a restart", "actors/job/job_actor.cpp",
-     "s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});", "", ["crash_test.py"]),
+     "s.rows.push_back({table::open_jobs, m.job, jobs::pack_open_job(m.account, waiting), false});", "", ["crash_test.py"]),
     ("the result's row is not in the batch of the charge", "actors/job/job_steps.cpp", "add_result_rows(s);", "", ["actors_test"]),
     ("a key's claim is not in the job's batch", "http/bridge/submission.cpp", "if (auto row = once_row(r, command.job, command.at))",
      "if (auto row = once_row(r, command.job, command.at); false)", ["idempotency_test.py"]),

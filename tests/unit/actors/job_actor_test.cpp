@@ -1,5 +1,6 @@
 #include "actors/device/device_messages.hpp"
 #include "actors/job/job_actor.hpp"
+#include "actors/job/open_job.hpp"
 #include "actors/ledger/ledger_actor.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/slow_journal.hpp"
@@ -47,6 +48,12 @@ struct JobActor : ::testing::Test {
   device_word runs;
   address_book_ptr book_of_addresses = std::make_shared<address_book>();
   caf::actor ledger, job;
+  static constexpr std::uint64_t fence = std::uint64_t{3} << 32; // numbers below are of earlier lives of the head
+  job_options options = [] {
+    job_options out;
+    out.fence = fence;
+    return out;
+  }();
 
   void SetUp() override {
     activate();
@@ -92,8 +99,8 @@ struct JobActor : ::testing::Test {
     cluster.scheduler.run();
     ledger = cluster.system.spawn<ledger_actor>(std::ref(board), std::ref(disk), std::string{"alice"},
                                                 std::move(*disk.replay("ledger/alice")), disk.feed_ids["alice"]);
-    job = cluster.system.spawn<job_actor>(std::ref(board), std::ref(disk), book_of_addresses, job_options{},
-                                          std::string{"j"}, std::move(*disk.replay("job/j")));
+    job = cluster.system.spawn<job_actor>(std::ref(board), std::ref(disk), book_of_addresses, options, std::string{"j"},
+                                          std::move(*disk.replay("job/j")));
   }
 
   caf::expected<submitted_job> submit(std::int64_t balance) {
@@ -328,6 +335,80 @@ TEST_F(JobActor, IsQueuedAgainWhenItWasPlacedUnderAStaleNumber) {
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0, 0}));
   ASSERT_TRUE(place(0, 4));
   ASSERT_TRUE(finish(0, 4));
+}
+
+TEST_F(JobActor, BelievesOfAnAttemptOnlyTheNodeThatHasIt) {
+  submit(100);
+  ASSERT_TRUE(place(0, fence + 3));
+  auto lie = [&](wire::from_node what) { return bool(cluster.ask(job, stage_report{"j", "liar/cpu0", what})); };
+  wire::finished done{{"j", 0, fence + 3}, "cpu0", "null/1", false, 1, {}};
+  done.outputs.push_back({"data", std::string(64, 'f'), 1, "application/octet-stream", json::object()});
+  EXPECT_TRUE(lie(done)) << "it is told to forget it";
+  EXPECT_TRUE(lie(wire::failed{done.ref, "cpu0", "bad_input", "a lie", {}, 1}));
+  EXPECT_FALSE(lie(wire::progress{done.ref, 0.9, "a lie"}));
+  EXPECT_FALSE(lie(wire::preview{done.ref, "a lie"}));
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "liar/cpu0", fence + 3}));
+  EXPECT_EQ(status(), "running");
+  EXPECT_EQ(money().spent, 0);
+  ASSERT_TRUE(finish(0, fence + 3));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, DoesNotBelieveANumberOfThisHeadThatItWasNotToldOf) {
+  submit(100);
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", fence + 9}));
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", (std::uint64_t{1} << 53) - 1}));
+  EXPECT_TRUE(finish(0, fence + 9));
+  EXPECT_EQ(status(), "queued");
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0})) << "the scheduler may have believed it: it is told again";
+  ASSERT_TRUE(place(0, fence + 1));
+  ASSERT_TRUE(finish(0, fence + 1));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, DoesNotBelieveAnEarlierLifesNumberOfAJobThatIsYounger) {
+  options.began_at = 1000; // when the job is submitted
+  activate();
+  submit(100);
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 7}));
+  EXPECT_EQ(status(), "queued");
+}
+
+TEST_F(JobActor, ARunTimeIsNotBelievedBeyondWhatHasPassed) {
+  submit(100);
+  place(0, 1);
+  wire::finished done{{"j", 0, 1}, "n/cpu0", "null/1", false, UINT32_MAX, {}};
+  done.outputs.push_back({"data", std::string(64, 'a'), 1, "application/octet-stream", json::object()});
+  ASSERT_TRUE(cluster.ask(job, stage_report{"j", "n/cpu0", done}));
+  auto view = cluster.ask(job, describe_job{"j"});
+  ASSERT_TRUE(view);
+  EXPECT_LT(view->value["stages"][0]["run_ms"].get<std::int64_t>(), 60'000);
+}
+
+TEST_F(JobActor, LeavesOnTheDiskWhatAStartIsToQueueUntilAStageHasBegun) {
+  submit(100);
+  auto row = [this] {
+    std::string newest;
+    for (const auto& batch : disk.written)
+      for (const auto& r : batch.rows)
+        if (r.in == storage::table::open_jobs && r.key == "j")
+          newest = r.value.value_or("");
+    return newest;
+  };
+  auto open = jobs::unpack_open_job("j", row());
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->account, "alice");
+  ASSERT_EQ(open->waiting.size(), 1u);
+  EXPECT_EQ(open->waiting[0].ref, (scheduling::stage_ref{{"j"}, 0}));
+  EXPECT_EQ(open->waiting[0].kind, "null.work");
+  EXPECT_EQ(open->waiting[0].account.value, "alice");
+  place(0, 1);
+  open = jobs::unpack_open_job("j", row());
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->account, "alice");
+  EXPECT_TRUE(open->waiting.empty()) << "from here on only the job knows";
+  EXPECT_FALSE(jobs::unpack_open_job("j", "no row"));
+  EXPECT_FALSE(jobs::unpack_open_job("j", pack({{"account", "alice"}, {"weight", -1}, {"stages", {{0}}}})));
 }
 
 TEST_F(JobActor, AnAttemptThatACrashForgotIsTakenBack) {
