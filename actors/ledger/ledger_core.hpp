@@ -5,8 +5,8 @@
 // docs/money.md says what the books and movements are for.
 
 #include "common/clock.hpp"
-#include "common/packed.hpp"
 #include "common/money.hpp"
+#include "common/packed.hpp"
 
 #include <array>
 #include <deque>

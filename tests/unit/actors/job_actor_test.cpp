@@ -403,6 +403,7 @@ TEST_F(JobActor, LeavesOnTheDiskWhatAStartIsToQueueUntilAStageHasBegun) {
   EXPECT_EQ(open->waiting[0].kind, "null.work");
   EXPECT_EQ(open->waiting[0].account.value, "alice");
   place(0, 1);
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
   open = jobs::unpack_open_job("j", row());
   ASSERT_TRUE(open);
   EXPECT_EQ(open->account, "alice");
