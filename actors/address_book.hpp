@@ -2,6 +2,7 @@
 
 #include <caf/actor.hpp>
 
+#include <atomic>
 #include <memory>
 
 namespace troupe {
@@ -9,6 +10,8 @@ namespace troupe {
 /// The actors that there is one of. Filled while the head starts, before the first message; only read afterwards.
 struct address_book {
   caf::actor directory, scheduler, cluster;
+  /// The scheduler's word: false as long as it is sure to take what comes, so that nobody need ask.
+  std::atomic<bool> a_line_may_be_full = false;
 };
 using address_book_ptr = std::shared_ptr<address_book>;
 

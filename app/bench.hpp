@@ -26,4 +26,25 @@ struct bench_ledger_options {
 /// accounts on disk.
 int bench_ledger(const bench_ledger_options& options);
 
+struct bench_recovery_options {
+  std::string program; // path of this binary
+  std::string data;
+  int jobs = 100'000; // that wait when the head is killed
+  int kills = 3;
+  int stage_ms = 60'000; // how long a stage runs: over the kill
+};
+/// `troupe bench recovery`: how soon a head that was killed serves again, and whether what ran goes on.
+int bench_recovery(const bench_recovery_options& options);
+
+struct bench_nodes_options {
+  std::string program; // path of this binary
+  std::string data;
+  int nodes = 1'000;
+  int devices = 8; // of each
+  int rate = 100;  // flows of four stages a second
+  int seconds = 20;
+};
+/// `troupe bench nodes`: what the API feels of many nodes, simulated in this process over real sockets.
+int bench_nodes(const bench_nodes_options& options);
+
 } // namespace troupe::app

@@ -3,6 +3,7 @@
 #include "actors/ledger/ledger_core.hpp"
 #include "actors/ledger/ledger_messages.hpp"
 #include "app/bench.hpp"
+#include "app/bench_head.hpp"
 #include "app/head_core.hpp"
 #include "common/exit_codes.hpp"
 #include "common/log.hpp"
@@ -28,9 +29,7 @@ namespace troupe::app {
 
 namespace {
 
-using clock = std::chrono::steady_clock;
-
-double seconds_since(clock::time_point begin) { return std::chrono::duration<double>(clock::now() - begin).count(); }
+using clock = bench_clock;
 
 std::unique_ptr<head_core> open_core(const std::string& data) {
   configuration config;
@@ -271,10 +270,7 @@ int in_a_process(const bench_ledger_options& options, const char* part) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : exit_failure;
 }
 
-} // namespace
-
-int bench_ledger(const bench_ledger_options& options) {
-  start_log("bench", "warn");
+int run_part(const bench_ledger_options& options) {
   if (options.part == "many")
     return run_load(options, 1'000, 1, "many accounts");
   if (options.part == "hot")
@@ -283,19 +279,34 @@ int bench_ledger(const bench_ledger_options& options) {
     return fill(options);
   if (options.part == "open")
     return open_many(options);
+  std::fprintf(stderr, "troupe bench: --part is one of many, hot, fill and open\n");
+  return exit_usage;
+}
+
+} // namespace
+
+int bench_ledger(const bench_ledger_options& options) {
+  start_log("bench", "warn");
+  auto here = options;
+  if (options.part == "open" && options.data.empty()) {
+    std::fprintf(stderr, "troupe bench: --part open needs --data, as --part fill left it\n");
+    return exit_usage;
+  }
+  if (!options.part.empty() && !options.data.empty())
+    return run_part(options);
+  if (!options.part.empty()) {
+    here.data = make_bench_folder();
+    auto status = run_part(here);
+    std::filesystem::remove_all(here.data);
+    return status;
+  }
+  std::string folder;
   for (const auto* part : {"many", "hot", "fill", "open"}) {
-    auto here = options;
     auto is_open = std::string_view{part} == "open"; // looks at what fill wrote
-    if (options.data.empty()) {
-      static std::string folder;
-      if (!is_open) {
-        char made[] = "/tmp/troupe-bench-XXXXXX";
-        folder = ::mkdtemp(made) ? made : "";
-      }
-      here.data = folder;
-    } else {
+    if (options.data.empty())
+      here.data = is_open ? folder : (folder = make_bench_folder());
+    else
       here.data = options.data + (is_open || std::string_view{part} == "fill" ? "/filled" : std::string{"/"} + part);
-    }
     auto status = in_a_process(here, part);
     if (options.data.empty() && std::string_view{part} != "fill")
       std::filesystem::remove_all(here.data);

@@ -1,6 +1,7 @@
 #include "app/head_actors.hpp"
 
 #include "actors/account/account_actor.hpp"
+#include "actors/job/open_job.hpp"
 #include "actors/ledger/ledger_actor.hpp"
 #include "actors/messages.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
@@ -9,9 +10,14 @@
 
 #include <caf/all.hpp>
 
+#include <iterator>
+#include <utility>
+
 namespace troupe::app {
 
 namespace {
+
+constexpr std::size_t queue_batch = 500; // stages told to the scheduler at once, by a start
 
 directory_actor::factory factory_of(const head_parts& parts, const address_book_ptr& others, job_options jobs) {
   return [&database = parts.database, &board = parts.board, &admins = parts.admins, others,
@@ -53,14 +59,19 @@ actor_options options_of(const configuration& config) {
 void spawn_actors(caf::actor_system& system, const head_parts& parts, const actor_options& options,
                   const address_book_ptr& others) {
   auto& board = parts.board;
-  others->scheduler = system.spawn<scheduler_actor>(std::ref(board), others, options.scheduler,
-                                                    static_cast<std::uint32_t>(parts.database.epoch()));
+  auto epoch = parts.database.epoch();
+  auto jobs = options.jobs;
+  jobs.fence = std::uint64_t{epoch} << 32; // as the scheduler numbers attempts
+  jobs.began_at = now_ms();
+  auto cluster = options.cluster;
+  cluster.is_here = parts.is_here;
+  others->scheduler =
+      system.spawn<scheduler_actor>(std::ref(board), others, options.scheduler, static_cast<std::uint32_t>(epoch));
   others->directory = system.spawn<directory_actor>(std::ref(board), std::ref(parts.database),
-                                                    factory_of(parts, others, options.jobs), options.directory);
+                                                    factory_of(parts, others, jobs), options.directory);
   if (parts.link != nullptr)
-    others->cluster =
-        system.spawn<cluster_actor>(std::ref(board), others, std::ref(*parts.link), std::ref(parts.nodes),
-                                    std::ref(parts.offered), std::ref(parts.database.journal()), options.cluster);
+    others->cluster = system.spawn<cluster_actor>(std::ref(board), others, std::ref(*parts.link), std::ref(parts.nodes),
+                                                  std::ref(parts.offered), std::ref(parts.database.journal()), cluster);
 }
 
 void read_admins(const storage::database& from, admin_roll& into) {
@@ -84,16 +95,29 @@ void read_capabilities(const storage::database& from, capabilities& into) {
       into.replace(capabilities_from_json(*all));
 }
 
-std::size_t resume_jobs(const storage::database& from, const address_book& others) {
-  std::size_t count = 0;
-  from.scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view) {
-    caf::anon_send(others.directory, routed(resume_job{std::string{job}}));
-    ++count;
-    return true;
+std::vector<std::string> read_open_jobs(const storage::database& from, const std::function<bool(queue_stages)>& queue) {
+  std::vector<std::string> begun;
+  std::size_t waiting = 0;
+  queue_stages batch;
+  bool more = true;
+  from.scan(storage::table::open_jobs, "", "", false, [&](std::string_view job, std::string_view row) {
+    auto open = jobs::unpack_open_job(job, row);
+    if (!open || open->waiting.empty()) {
+      begun.emplace_back(job);
+      return more;
+    }
+    ++waiting;
+    std::move(open->waiting.begin(), open->waiting.end(), std::back_inserter(batch.stages));
+    if (batch.stages.size() >= queue_batch)
+      more = queue(std::exchange(batch, {}));
+    return more;
   });
-  if (count > 0)
-    log::info("{} jobs had not ended and go on", count);
-  return count;
+  if (more && !batch.stages.empty())
+    queue(std::move(batch));
+  if (waiting + begun.size() > 0)
+    log::info("{} jobs had not ended and go on: {} wait for their first stage, {} had begun", waiting + begun.size(),
+              waiting, begun.size());
+  return begun;
 }
 
 } // namespace troupe::app

@@ -9,8 +9,12 @@
 #include "actors/cluster/cluster_actor.hpp"
 #include "actors/directory/directory_actor.hpp"
 #include "actors/job/job_actor.hpp"
-#include "actors/scheduler/scheduler_events.hpp"
+#include "actors/scheduler/scheduler_messages.hpp"
 #include "common/configuration.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
 
 namespace troupe::app {
 
@@ -22,6 +26,7 @@ struct head_parts {
   node_registry& nodes;
   capabilities& offered;
   link::head_link* link = nullptr; // none: there is no cluster actor
+  has_artifact is_here;
 };
 
 struct actor_options {
@@ -40,7 +45,8 @@ void read_admins(const storage::database& from, admin_roll& into);
 void read_nodes(const storage::database& from, node_registry& into);
 void read_capabilities(const storage::database& from, capabilities& into);
 
-/// Takes up again every job that had not ended. Returns how many.
-std::size_t resume_jobs(const storage::database& from, const address_book& others);
+/// Which jobs had not ended: those that wait for their first stage are handed to `queue`, some 500 stages at a time,
+/// until it says no; the ids of the others, which must be told to go on, are returned.
+std::vector<std::string> read_open_jobs(const storage::database& from, const std::function<bool(queue_stages)>& queue);
 
 } // namespace troupe::app

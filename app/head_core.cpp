@@ -8,13 +8,18 @@
 
 #include <caf/all.hpp>
 
+#include <algorithm>
+#include <iterator>
 #include <mutex>
+#include <thread>
 
 namespace troupe::app {
 
 namespace {
 
-constexpr std::size_t socket_path_max = 100; // sockaddr_un holds 108
+constexpr std::size_t socket_path_max = 100;  // sockaddr_un holds 108
+constexpr std::size_t resumed_at_a_time = 64; // jobs read back at once, by a start
+constexpr auto resume_time = std::chrono::seconds(30);
 
 std::string endpoint_in(const std::filesystem::path& data) {
   auto path = (data / "node.sock").string();
@@ -47,6 +52,8 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
     return blobs.error();
   out->blobs_ = std::move(*blobs);
   out->caf_config_.set("caf.scheduler.policy", "sharing"); // stealing spins: 20 % of a core when idle
+  // CAF's least is 4, which on a small machine only take turns. One must be left while another is busy.
+  out->caf_config_.set("caf.scheduler.max-threads", std::max(2u, std::thread::hardware_concurrency()));
   out->system_ = std::make_unique<caf::actor_system>(out->caf_config_);
   read_capabilities(*out->database_, out->offered_);
   if (with_link) {
@@ -90,6 +97,9 @@ result<void> head_core::open_link(const configuration& config) {
   handler.on_closed = [cluster](const link::peer& from, const std::string& why) {
     caf::anon_send(cluster->get(), connection_closed{from.connection, from.public_key, why});
   };
+  handler.on_unknown_fields = [cluster](const link::peer& from, const std::string& fields) {
+    caf::anon_send(cluster->get(), unknown_fields_said{from.connection, fields});
+  };
   handler.on_corrupt = [](const std::string& sha256) {
     log::error("artifact {} does not have the content that its name says; the stage that made it runs again", sha256);
   };
@@ -101,18 +111,40 @@ result<void> head_core::open_link(const configuration& config) {
 }
 
 void head_core::spawn_actors(const configuration& config) {
-  troupe::app::spawn_actors(*system_, {board_, *database_, admins_, nodes_, offered_, link_.get()}, options_of(config),
-                            others_);
+  auto is_here = [this](const wire::artifact& file) { return blobs_->size(file.sha256) == file.bytes; };
+  troupe::app::spawn_actors(*system_, {board_, *database_, admins_, nodes_, offered_, link_.get(), is_here},
+                            options_of(config), others_);
   if (link_)
     cluster_.set_value(others_->cluster);
 }
 
-std::size_t head_core::resume_jobs() { return troupe::app::resume_jobs(*database_, *others_); }
+void head_core::resume_jobs() {
+  resuming_ = std::jthread([this](const std::stop_token& stop) { take_up(stop); });
+}
+
+void head_core::take_up(const std::stop_token& stop) {
+  caf::scoped_actor self{*system_};
+  auto begun =
+      read_open_jobs(*database_, [&](queue_stages batch) { // the answer bounds what is in the scheduler's mailbox
+        self->request(others_->scheduler, caf::infinite, std::move(batch)).receive([] {}, [](caf::error&) {});
+        return !stop.stop_requested();
+      });
+  auto resume = [&](const std::string& job) {
+    return self->request(others_->directory, resume_time, routed(resume_job{job}));
+  };
+  for (std::size_t at = 0; at < begun.size() && !stop.stop_requested(); at += resumed_at_a_time) {
+    std::vector<decltype(resume(""))> under_way;
+    for (auto i = at; i < std::min(begun.size(), at + resumed_at_a_time); ++i)
+      under_way.push_back(resume(begun[i]));
+    for (auto& answer : under_way)
+      answer.receive([](description&) {}, [](caf::error&) {}); // whatever it is, it is logged where it arose
+  }
+}
 
 head_core::~head_core() {
   if (!system_)
     return;
-  link_.reset(); // nothing more comes in
+  resuming_ = {};
   // Everyone is on the board; those that came while we looked are found by looking again.
   for (int round = 0; round < 3; ++round)
     for (const auto& entry : board_.list("", "", 10'000'000))
@@ -122,6 +154,7 @@ head_core::~head_core() {
   others_->scheduler = nullptr;
   others_->cluster = nullptr;
   system_->await_all_actors_done();
+  link_.reset();     // not before: until its end the cluster sends heartbeats through it
   database_.reset(); // what the journal still has to say, it says while there is a system to say it in
   system_.reset();
 }

@@ -19,6 +19,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <thread>
 
 namespace troupe::app {
 
@@ -33,8 +34,10 @@ public:
   head_core(const head_core&) = delete;
   head_core& operator=(const head_core&) = delete;
 
-  /// Takes up again every job that had not ended. Returns how many.
-  std::size_t resume_jobs();
+  /// Takes up again every job that had not ended, on a thread of its own: first those that wait for their first stage
+  /// are queued, without making their actors; then the others are told to go on, a few at a time. What nodes say of
+  /// running stages does not wait for it.
+  void resume_jobs();
 
   caf::actor_system& system() { return *system_; }
   address_book_ptr others() { return others_; }
@@ -56,6 +59,7 @@ private:
   head_core() = default;
   result<void> open_link(const configuration& config);
   void spawn_actors(const configuration& config);
+  void take_up(const std::stop_token& stop);
 
   std::filesystem::path data_;
   link::key_pair keys_, local_keys_;
@@ -71,6 +75,7 @@ private:
   address_book_ptr others_ = std::make_shared<address_book>();
   std::promise<caf::actor> cluster_;
   std::unique_ptr<link::head_link> link_;
+  std::jthread resuming_;
 };
 
 } // namespace troupe::app

@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
   node_command->add_option("--log-level", node.log_level, "trace, debug, info, warn, error, off");
   node_command->add_option("--exit-when-orphaned-ms", node.exit_when_orphaned_ms,
                            "end when no head was heard for so long; 0: never");
-  node_command->add_flag("--wait-for-folder", node.wait_for_folder, "wait while another node works in the folder");
+  node_command->add_option("--wait-for-folder", node.wait_for_folder,
+                           "wait while another node works in the folder, as long as this process, the parent, lives");
   node_command->callback([&] { status = run_node(node); });
 
   auto* admin_command = cli.add_subcommand("admin", "The operator's commands")->require_subcommand(1);
@@ -163,6 +164,30 @@ int main(int argc, char** argv) {
   books_command->add_option("--part", books.part,
                             "only this: many, hot, fill, open; open needs what fill wrote to --data");
   books_command->callback([&] { status = bench_ledger(books); });
+
+  bench_recovery_options recovery;
+  recovery.program = serving.program;
+  auto* recovery_command =
+      bench_command->add_subcommand("recovery", "A head killed with many jobs: how soon it serves again");
+  recovery_command->add_option("--jobs", recovery.jobs, "that wait")->check(CLI::Range(100, 10'000'000));
+  recovery_command->add_option("--kills", recovery.kills, "one after the other")->check(CLI::Range(1, 100));
+  recovery_command->add_option("--stage-ms", recovery.stage_ms, "how long a stage runs")
+      ->check(CLI::Range(5'000, 60'000));
+  recovery_command->add_option("--data", recovery.data,
+                               "data directory to use and leave behind; default: a new one, removed");
+  recovery_command->callback([&] { status = bench_recovery(recovery); });
+
+  bench_nodes_options crowd;
+  crowd.program = serving.program;
+  auto* crowd_command =
+      bench_command->add_subcommand("nodes", "Many simulated nodes on one head, over real sockets: what the API feels");
+  crowd_command->add_option("--nodes", crowd.nodes, "how many")->check(CLI::Range(1, 20'000));
+  crowd_command->add_option("--devices", crowd.devices, "of each")->check(CLI::Range(1, 256));
+  crowd_command->add_option("--rate", crowd.rate, "flows of four stages a second")->check(CLI::Range(1, 100'000));
+  crowd_command->add_option("--seconds", crowd.seconds, "of load")->check(CLI::Range(1, 3'600));
+  crowd_command->add_option("--data", crowd.data,
+                            "data directory to use and leave behind; default: a new one, removed");
+  crowd_command->callback([&] { status = bench_nodes(crowd); });
 
   try {
     cli.parse(argc, argv);

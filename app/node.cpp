@@ -23,14 +23,14 @@ void on_signal(int) {
     running->stop();
 }
 
-/// Returns once no other node works in the folder; false when who started this one is gone, and with it the need.
-bool wait_for(const std::string& folder) {
-  auto parent = ::getppid();
+/// Returns once no other node works in the folder; false when the head that started this one is gone, and with it the
+/// need. The head says who it is: it may be gone before this process can ask.
+bool wait_for(const std::string& folder, pid_t head) {
   for (bool told = false;; told = true) {
     auto taken = node::folder_lock::take(folder);
     if (taken || taken.error().code != "locked")
       return true; // an error of another kind is told where the folder is opened
-    if (::getppid() != parent)
+    if (::getppid() != head)
       return false;
     if (!told)
       log::info("the node of an earlier head still works in {}; this one waits for its end", folder);
@@ -95,7 +95,7 @@ result<membership> membership_of(const node_options& options) {
 
 int run_node(const node_options& options) {
   start_log("node", options.log_level);
-  if (options.wait_for_folder && !wait_for(options.folder))
+  if (options.wait_for_folder != 0 && !wait_for(options.folder, options.wait_for_folder))
     return exit_temporary;
   auto member = membership_of(options);
   if (!member) {

@@ -25,7 +25,8 @@ struct node_options {
   unsigned slots = 0;
   unsigned cache_mib = 4096;
   unsigned exit_when_orphaned_ms = 0;
-  bool wait_for_folder = false; // while another node works in the folder, wait for its end, or for the parent's
+  int wait_for_folder =
+      0; // while another node works in the folder, wait for its end, or for that of this process, the parent
 };
 int run_node(const node_options& options);
 

@@ -1,3 +1,4 @@
+#include "app/file_limit.hpp"
 #include "app/head_core.hpp"
 #include "app/hold_sweep.hpp"
 #include "app/load_config.hpp"
@@ -39,6 +40,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
+
+#include <unistd.h>
 
 namespace troupe::http {
 
@@ -153,6 +156,8 @@ void add_metrics(front& f) {
     out.counter("troupe_link_frames_out_total", "Frames to nodes", static_cast<double>(link.frames_out));
     out.counter("troupe_link_malformed_total", "Malformed frames; each closed its peer",
                 static_cast<double>(link.malformed));
+    out.counter("troupe_link_unknown_fields_total", "Frames with fields that this head does not know",
+                static_cast<double>(link.unknown_fields));
     out.counter("troupe_link_denied_total", "Handshakes with a key that is not allowed",
                 static_cast<double>(link.denied));
     out.begin("troupe_actors", "gauge", "Live actors by kind");
@@ -258,7 +263,8 @@ result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& 
                 config.log.level,
                 "--exit-when-orphaned-ms",
                 "60000",
-                "--wait-for-folder"}; // the node of an earlier head may still work there: it is taken back
+                "--wait-for-folder", // the node of an earlier head may still work there: it is taken back
+                std::to_string(::getpid())};
   child.on_exit = [&stopping](int status) {
     if (stopping)
       return;
@@ -313,6 +319,7 @@ int serve(const serve_options& options) {
   clear_environment();
   catalog::use_prices(std::move(tariff->prices));
   start_log("head", config->log.level);
+  raise_file_limit();
   auto signals = block_signals();
   http::register_gateway_messages();
   workflow::definition_store workflows;

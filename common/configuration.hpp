@@ -39,7 +39,7 @@ struct configuration {
   } cluster;
   struct {
     bool local = true;
-    std::int64_t timeout_ms = 5'000;
+    std::int64_t timeout_ms = 4'000;
     std::int64_t lease_ms = 30'000;
     std::int64_t heartbeat_ms = 1'000;
     std::int64_t slots = 0;

@@ -23,9 +23,19 @@ void add_limit_headers(reply& out, const rate_verdict& v) {
   out.headers.emplace_back("x-ratelimit-reset", std::to_string(v.reset_s));
 }
 
+// A problem that says when to come back says it as HTTP does too.
+void add_retry_after(reply& out) {
+  const auto* why = std::get_if<problem>(&out.body);
+  auto there =
+      std::any_of(out.headers.begin(), out.headers.end(), [](const auto& h) { return h.first == "retry-after"; });
+  if (why == nullptr || there || !why->context.is_object() || !why->context.contains("retry_after"))
+    return;
+  if (const auto& seconds = why->context["retry_after"]; seconds.is_number_integer())
+    out.headers.emplace_back("retry-after", std::to_string(seconds.get<std::int64_t>()));
+}
+
 reply too_many(const rate_verdict& v) {
   reply out{problem{429, "rate_limited", "Rate limit exceeded", {{"retry_after", v.reset_s}}, {}}};
-  out.headers.emplace_back("retry-after", std::to_string(v.reset_s));
   add_limit_headers(out, v);
   return out;
 }
@@ -91,6 +101,7 @@ asio::awaitable<reply> application::answer(request r) {
     for (auto& [name, value] : out.headers)
       if (name == "set-cookie")
         value += "; Secure";
+  add_retry_after(out);
   if (foreign) {
     out.headers.emplace_back("access-control-allow-origin", "*");
     out.headers.emplace_back("access-control-expose-headers",

@@ -26,7 +26,7 @@ enum class table : std::uint8_t {
   sessions = 6,     // keyed hash → account, expiry
   jobs = 7,         // job → summary for views
   account_jobs = 8, // account / generation number → job
-  open_jobs = 9,    // job → account: what a start must take up again
+  open_jobs = 9,    // job → account (and its stages that wait, before the first began): what a start takes up again
   files = 10,       // account / file name → artifact
   blob_uses = 11,   // sha256 / account / file name → empty: why a blob is kept
   definitions = 12, // content hash → workflow definition

@@ -1,8 +1,24 @@
 #include "workflows/definition.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace troupe::workflow {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> class_names{"interactive", "standard", "preemptible"};
+
+} // namespace
+
+std::string_view name_of(stage_class urgency) { return class_names[static_cast<std::size_t>(urgency)]; }
+
+std::optional<stage_class> stage_class_of(std::string_view name) {
+  auto found = std::find(class_names.begin(), class_names.end(), name);
+  if (found == class_names.end())
+    return std::nullopt;
+  return static_cast<stage_class>(found - class_names.begin());
+}
 
 const stage_definition* definition::find_stage(std::string_view id) const {
   auto found = std::find_if(stages.begin(), stages.end(), [&](const auto& stage) { return stage.id == id; });

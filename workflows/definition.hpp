@@ -16,6 +16,9 @@
 
 namespace troupe::workflow {
 
+/// How soon a stage is wanted; the scheduler's classes.
+enum class stage_class { interactive, standard, preemptible };
+
 /// How often and how soon a stage is tried again. The wait before try n + 1 is backoff_ms × 2^(n-1), at most 5 minutes.
 struct retry_policy {
   std::uint32_t attempts = 3; // 1 … 10, the first one included
@@ -56,6 +59,8 @@ struct stage_definition {
   stage_price price;
   retry_policy retry;
   std::uint32_t timeout_s = 600;
+  stage_class urgency = stage_class::standard;
+  bool speculative = false; // may run twice at once, as it has no effect but its result
   std::optional<catalog::tier> min_tier;
 };
 
@@ -84,6 +89,10 @@ struct definition {
   /// The list input that a stage is repeated for, through other stages if need be; empty when it is not repeated.
   std::string fan_out_root(const stage_definition& stage) const;
 };
+
+/// "interactive", "standard", "preemptible".
+std::string_view name_of(stage_class urgency);
+std::optional<stage_class> stage_class_of(std::string_view name);
 
 using definition_ptr = std::shared_ptr<const definition>;
 

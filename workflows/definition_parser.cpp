@@ -335,7 +335,8 @@ stage_definition parser::stage(const json& in, std::size_t at) {
       wrong("id", "'inputs' is taken");
   }
   object(in, "",
-         {"id", "title", "kind", "for_each", "params", "inputs", "after", "price", "retry", "timeout_s", "min_tier"});
+         {"id", "title", "kind", "for_each", "params", "inputs", "after", "price", "retry", "timeout_s", "class",
+          "speculative", "min_tier"});
   out.title = text(in, "title", "title", false);
   if (out.title.empty())
     out.title = out.id;
@@ -359,6 +360,18 @@ stage_definition parser::stage(const json& in, std::size_t at) {
         static_cast<std::uint32_t>(whole(in["retry"], "backoff_ms", "retry.backoff_ms", 1'000, 0, 300'000));
   }
   out.timeout_s = static_cast<std::uint32_t>(whole(in, "timeout_s", "timeout_s", 600, 1, 86'400));
+  if (auto name = text(in, "class", "class", false); !name.empty()) {
+    auto known = stage_class_of(name);
+    if (!known)
+      wrong("class", "unknown class '" + name + "'; there are interactive, standard and preemptible");
+    out.urgency = known.value_or(stage_class::standard);
+  }
+  if (in.contains("speculative")) {
+    if (in["speculative"].is_boolean())
+      out.speculative = in["speculative"].get<bool>();
+    else
+      wrong("speculative", "must be true or false");
+  }
   out.min_tier = tier(in, "min_tier");
   return out;
 }

@@ -166,6 +166,8 @@ result<void> expander::add_instance(const stage_definition& stage, std::size_t i
   made.kind = stage.kind->name;
   made.retry = stage.retry;
   made.timeout_s = stage.timeout_s;
+  made.urgency = stage.urgency;
+  made.speculative = stage.speculative;
   scope in;
   in.inputs = &inputs_;
   in.item = value;

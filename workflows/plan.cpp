@@ -1,5 +1,7 @@
 #include "workflows/plan.hpp"
 
+#include "common/packed.hpp"
+
 #include <algorithm>
 
 namespace troupe::workflow {
@@ -20,28 +22,21 @@ std::string filename_of(const planned_result& result, std::string_view job) {
 
 namespace {
 
-json source_json(const source& from) { return {{"stage", from.instance}, {"port", from.port}}; }
+packed_map packed_fields(const source& from) { return {"stage", from.instance, "port", from.port}; }
 
-json stage_json(const stage_instance& stage) {
-  auto inputs = json::array();
+packed_map packed_fields(const stage_instance& stage) {
+  packed_list inputs;
   for (const auto& bound : stage.inputs) {
-    auto from = json::array();
+    packed_list from;
     for (const auto& one : bound.from)
-      from.push_back(source_json(one));
-    inputs.push_back({{"port", bound.port}, {"optional", bound.optional}, {"from", std::move(from)}});
+      from.push(packed_fields(one));
+    inputs.push(packed_map("port", bound.port, "optional", bound.optional, "from", from));
   }
-  return {{"index", stage.index},
-          {"stage", stage.stage},
-          {"item", stage.item},
-          {"name", stage.name},
-          {"kind", stage.kind},
-          {"params", stage.params},
-          {"inputs", std::move(inputs)},
-          {"dependencies", stage.dependencies},
-          {"price", stage.price},
-          {"attempts", stage.retry.attempts},
-          {"backoff_ms", stage.retry.backoff_ms},
-          {"timeout_s", stage.timeout_s}};
+  packed_map out("index", stage.index, "stage", stage.stage, "item", stage.item, "name", stage.name);
+  out.add("kind", stage.kind, "params", stage.params, "inputs", inputs, "dependencies", stage.dependencies);
+  out.add("price", stage.price, "attempts", stage.retry.attempts, "backoff_ms", stage.retry.backoff_ms);
+  out.add("timeout_s", stage.timeout_s, "class", name_of(stage.urgency), "speculative", stage.speculative);
+  return out;
 }
 
 source source_from(const json& in) { return {in.at("stage").get<std::uint32_t>(), in.at("port").get<std::string>()}; }
@@ -64,6 +59,9 @@ stage_instance stage_from(const json& in) {
   out.price = in.at("price").get<micro_credits>();
   out.retry = {in.at("attempts").get<std::uint32_t>(), in.at("backoff_ms").get<std::uint32_t>()};
   out.timeout_s = in.at("timeout_s").get<std::uint32_t>();
+  // Plans of jobs that were submitted before there were these have neither.
+  out.urgency = stage_class_of(in.value("class", std::string{})).value_or(stage_class::standard);
+  out.speculative = in.value("speculative", false);
   return out;
 }
 
@@ -91,18 +89,31 @@ bool sound(const plan& what) {
 
 } // namespace
 
-json to_json(const plan& what) {
-  auto stages = json::array(), results = json::array();
+packed_map packed_fields(const plan& what) {
+  packed_list stages, results;
   for (const auto& stage : what.stages)
-    stages.push_back(stage_json(stage));
+    stages.push(packed_fields(stage));
   for (const auto& result : what.results)
-    results.push_back({{"name", result.name},
-                       {"from", source_json(result.from)},
-                       {"filename", result.filename},
-                       {"optional", result.optional}});
-  return {{"workflow", what.workflow},   {"version", what.version},       {"hash", what.hash},
-          {"stages", std::move(stages)}, {"results", std::move(results)}, {"min_tier", catalog::name_of(what.min_tier)},
-          {"width", what.demand.width},  {"height", what.demand.height},  {"frames", what.demand.frames}};
+    results.push(packed_map("name", result.name, "from", packed_fields(result.from), "filename", result.filename,
+                            "optional", result.optional));
+  packed_map out("workflow", what.workflow, "version", what.version, "hash", what.hash, "stages", stages);
+  out.add("results", results, "min_tier", catalog::name_of(what.min_tier), "width", what.demand.width);
+  out.add("height", what.demand.height, "frames", what.demand.frames);
+  return out;
+}
+
+json to_json(const plan& what) { return packed_fields(what).tree(); }
+
+void to_json(json& out, const plan_ptr& what) { out = what ? to_json(*what) : json(); }
+
+void from_json(const json& in, plan_ptr& out) {
+  out = nullptr;
+  if (in.is_null())
+    return;
+  auto read = plan_from_json(in);
+  if (!read)
+    throw json::other_error::create(500, read.error().message, &in);
+  out = std::make_shared<const plan>(std::move(*read));
 }
 
 result<plan> plan_from_json(const json& in) {

@@ -5,6 +5,7 @@
 
 #include "common/catalog/tiers.hpp"
 #include "common/money.hpp"
+#include "common/packed.hpp"
 #include "workflows/definition.hpp"
 
 #include <cstdint>
@@ -41,6 +42,8 @@ struct stage_instance {
   micro_credits price = 0;
   retry_policy retry;
   std::uint32_t timeout_s = 600;
+  stage_class urgency = stage_class::standard;
+  bool speculative = false;
   friend bool operator==(const stage_instance&, const stage_instance&) = default;
 };
 
@@ -72,8 +75,13 @@ using plan_ptr = std::shared_ptr<const plan>;
 /// The file name of a result of a job.
 std::string filename_of(const planned_result& result, std::string_view job);
 
+/// What is stored of it; to_json() is the same as a tree.
+packed_map packed_fields(const plan& what);
 json to_json(const plan& what);
 /// Errors: `corrupt` (not a plan, or one that breaks its own rules).
 result<plan> plan_from_json(const json& in);
+/// In messages and events a plan goes along as it is. Reading throws json::exception; null is no plan.
+void to_json(json& out, const plan_ptr& what);
+void from_json(const json& in, plan_ptr& out);
 
 } // namespace troupe::workflow

@@ -45,6 +45,7 @@ struct artifact {
   friend bool operator==(const artifact&, const artifact&) = default;
 };
 
+packed_map packed_fields(const artifact& what);
 json to_json(const artifact& what);
 /// Errors: `corrupt`.
 result<artifact> artifact_from_json(const json& in);
@@ -85,9 +86,14 @@ struct rerun {
 
 using event = std::variant<started, stage_started, stage_succeeded, stage_failed, cancel_asked, artifact_lost, rerun>;
 
+/// What is stored of it; to_json() is the same as a tree.
+packed_map packed_fields(const event& what);
 json to_json(const event& what);
 /// Errors: `corrupt`.
 result<event> event_from_json(const json& in);
+/// In messages and other events it goes along as it is. Reading throws json::exception.
+void to_json(json& out, const event& what);
+void from_json(const json& in, event& out);
 
 // -- what follows -----------------------------------------------------------------------------------------------------
 

@@ -74,33 +74,38 @@ std::optional<stage_status> status_from(const json& in) {
   return out;
 }
 
+packed_list packed_files(const std::vector<artifact>& files) {
+  packed_list out;
+  for (const auto& file : files)
+    out.push(packed_fields(file));
+  return out;
+}
+
 struct writer {
-  json operator()(const started&) const { return {{"e", "started"}}; }
-  json operator()(const stage_started& e) const {
-    return {{"e", "stage_started"}, {"index", e.index}, {"attempt", e.attempt}};
+  packed_map operator()(const started&) const { return {"e", "started"}; }
+  packed_map operator()(const stage_started& e) const {
+    return {"e", "stage_started", "index", e.index, "attempt", e.attempt};
   }
-  json operator()(const stage_succeeded& e) const {
-    return {
-        {"e", "stage_succeeded"}, {"index", e.index}, {"attempt", e.attempt}, {"outputs", artifacts_json(e.outputs)}};
+  packed_map operator()(const stage_succeeded& e) const {
+    return {"e", "stage_succeeded", "index", e.index, "attempt", e.attempt, "outputs", packed_files(e.outputs)};
   }
-  json operator()(const stage_failed& e) const {
-    return {{"e", "stage_failed"},      {"index", e.index},     {"attempt", e.attempt},
-            {"fault", name_of(e.kind)}, {"message", e.message}, {"at", e.at}};
+  packed_map operator()(const stage_failed& e) const {
+    return packed_map("e", "stage_failed", "index", e.index, "attempt", e.attempt, "fault", name_of(e.kind))
+        .add("message", e.message, "at", e.at);
   }
-  json operator()(const cancel_asked&) const { return {{"e", "cancel_asked"}}; }
-  json operator()(const artifact_lost& e) const { return {{"e", "artifact_lost"}, {"index", e.index}}; }
-  json operator()(const rerun& e) const { return {{"e", "rerun"}, {"index", e.index}}; }
+  packed_map operator()(const cancel_asked&) const { return {"e", "cancel_asked"}; }
+  packed_map operator()(const artifact_lost& e) const { return {"e", "artifact_lost", "index", e.index}; }
+  packed_map operator()(const rerun& e) const { return {"e", "rerun", "index", e.index}; }
 };
 
 } // namespace
 
-json to_json(const artifact& what) {
-  return {{"port", what.port},
-          {"sha256", what.sha256},
-          {"bytes", what.bytes},
-          {"content_type", what.content_type},
-          {"metadata", what.metadata}};
+packed_map packed_fields(const artifact& what) {
+  return {"port",     what.port,      "sha256",          what.sha256, "bytes",
+          what.bytes, "content_type", what.content_type, "metadata",  what.metadata};
 }
+
+json to_json(const artifact& what) { return packed_fields(what).tree(); }
 
 result<artifact> artifact_from_json(const json& in) {
   try {
@@ -114,7 +119,18 @@ result<artifact> artifact_from_json(const json& in) {
   }
 }
 
-json to_json(const event& what) { return std::visit(writer{}, what); }
+packed_map packed_fields(const event& what) { return std::visit(writer{}, what); }
+
+json to_json(const event& what) { return packed_fields(what).tree(); }
+
+void to_json(json& out, const event& what) { out = to_json(what); }
+
+void from_json(const json& in, event& out) {
+  auto read = event_from_json(in);
+  if (!read)
+    throw json::other_error::create(500, read.error().message, &in);
+  out = std::move(*read);
+}
 
 result<event> event_from_json(const json& in) {
   try {

@@ -183,6 +183,13 @@ json type_schema(const value_rule& rule) {
 
 } // namespace
 
+value_rule::value_rule() = default;
+value_rule::value_rule(const value_rule&) = default;
+value_rule::value_rule(value_rule&&) noexcept = default;
+value_rule& value_rule::operator=(const value_rule&) = default;
+value_rule& value_rule::operator=(value_rule&&) noexcept = default;
+value_rule::~value_rule() = default;
+
 std::string_view name_of(value_type type) {
   for (const auto& [known, name] : type_names)
     if (known == type)

@@ -52,6 +52,14 @@ struct value_rule {
   std::vector<std::string> choices;                       // choice
   std::vector<std::pair<std::string, value_rule>> fields; // object, in order
   std::vector<value_rule> items;                          // list: exactly one
+
+  // Out of line, as a rule holds pairs with rules: clang asks for these before the pair is whole.
+  value_rule();
+  value_rule(const value_rule&);
+  value_rule(value_rule&&) noexcept;
+  value_rule& operator=(const value_rule&);
+  value_rule& operator=(value_rule&&) noexcept;
+  ~value_rule();
 };
 
 /// Checks a value and fills in what was left out inside it. `field` is how messages call it ("shots[1].prompt").

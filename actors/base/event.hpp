@@ -1,9 +1,10 @@
 #pragma once
 
 // Events as the journal keeps them: a variant of structs, each with `static constexpr const char* type` and a JSON form
-// (NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT, so that a field can be added without a migration).
+// (NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT, so that a field can be added without a migration). One that is
+// written often has `packed_map packed_fields(const E&)` too, with the same fields.
 
-#include "common/json.hpp"
+#include "common/packed.hpp"
 
 #include <optional>
 #include <variant>
@@ -39,7 +40,14 @@ std::optional<Event> event_of_type(const std::string& type, const json& value) {
 
 template <class Event>
 std::string pack_event(const Event& happened) {
-  return pack(event_to_json(happened));
+  return std::visit(
+      [&](const auto& e) {
+        if constexpr (requires { packed_fields(e); })
+          return packed_fields(e).add("t", std::decay_t<decltype(e)>::type).record();
+        else
+          return pack(event_to_json(happened));
+      },
+      happened);
 }
 
 /// Errors: `corrupt`, `newer`, `unknown_event`.

@@ -1,22 +1,24 @@
 #include "actors/cluster/cluster_actor.hpp"
 
-#include "actors/device/device_actor.hpp"
 #include "common/log.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace troupe {
 
 namespace {
 
-constexpr auto tick_every = std::chrono::milliseconds(250);
+constexpr auto tick_every = std::chrono::milliseconds(100);
+constexpr auto publish_after = std::chrono::milliseconds(20); // many nodes come at once when a head has started
 
-const std::string* device_of(const wire::from_node& what) {
+/// Of a report that an attempt has ended: which, and on which device.
+std::optional<std::pair<const wire::attempt_ref*, std::string*>> ended_of(wire::from_node& what) {
   if (auto r = std::get_if<wire::finished>(&what))
-    return &r->device;
+    return std::pair{&std::as_const(r->ref), &r->device};
   if (auto r = std::get_if<wire::failed>(&what))
-    return &r->device;
-  return nullptr;
+    return std::pair{&std::as_const(r->ref), &r->device};
+  return std::nullopt;
 }
 
 const wire::attempt_ref* ref_of(const wire::from_node& what) {
@@ -38,11 +40,11 @@ cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, addr
 caf::behavior cluster_actor::make_behavior() {
   delayed_send(this, tick_every, cluster_tick{0});
   return {
-      on(&cluster_actor::said),    on(&cluster_actor::closed),  on(&cluster_actor::tick),
-      on(&cluster_actor::nodes),   on(&cluster_actor::devices), on(&cluster_actor::run),
-      on(&cluster_actor::stop),    on(&cluster_actor::asked),   on(&cluster_actor::inspect_self),
-      on(&cluster_actor::allow),   on(&cluster_actor::remove),  on(&cluster_actor::set),
-      on(&cluster_actor::written),
+      on(&cluster_actor::said),    on(&cluster_actor::closed),         on(&cluster_actor::tick),
+      on(&cluster_actor::nodes),   on(&cluster_actor::devices),        on(&cluster_actor::run),
+      on(&cluster_actor::stop),    on(&cluster_actor::asked),          on(&cluster_actor::inspect_self),
+      on(&cluster_actor::allow),   on(&cluster_actor::remove),         on(&cluster_actor::set),
+      on(&cluster_actor::written), on(&cluster_actor::unknown_fields),
   };
 }
 
@@ -59,25 +61,58 @@ caf::result<void> cluster_actor::said(node_said& m) {
     return {};
   }
   who->heard_at = steady_ms();
-  if (std::holds_alternative<wire::goodbye>(m.what)) {
-    lose(*who, "it said goodbye: " + std::get<wire::goodbye>(m.what).reason, true);
-  } else if (auto name = device_of(m.what)) {
-    if (auto target = device(who->name + "/" + *name, false)) {
-      tell(target, device_report{std::move(m.what)});
-    } else if (auto failed = std::get_if<wire::failed>(&m.what)) {
-      // The node was asked to stop what it does not have: the device that believes in it must hear so.
-      link_.send(m.connection, wire::acknowledge{failed->ref});
-      for (const auto& d : who->devices)
-        if (auto believer = device(who->name + "/" + d.name, false))
-          tell(believer, device_report{*failed});
-    }
-  } else if (auto ref = ref_of(m.what)) {
+  if (auto bye = std::get_if<wire::goodbye>(&m.what)) {
+    lose(*who, "it said goodbye: " + bye->reason, true);
+  } else if (ended_of(m.what)) {
+    report(*who, std::move(m.what));
+  } else if (auto ref = ref_of(m.what); ref != nullptr && who->given.contains(*ref)) {
     // Progress names no device; its job knows whether the attempt is the current one.
-    auto job = ref->job;
-    auto report = stage_report{job, who->name, std::move(m.what)};
-    tell(others_->directory, routed(std::move(report)));
+    auto told = stage_report{ref->job, who->name + "/" + who->given.at(*ref), std::move(m.what)};
+    tell(others_->directory, routed(std::move(told)));
   }
   return {};
+}
+
+// Where the attempt was given to counts, and not the name under which its end is told.
+void cluster_actor::report(node& from, wire::from_node&& what) {
+  auto [ref, device] = *ended_of(what);
+  if (auto given = from.given.find(*ref); given != from.given.end()) {
+    *device = given->second;
+    from.given.erase(given);
+  }
+  if (auto target = this->device(from.name + "/" + *device, false)) {
+    tell(target, device_report{std::move(what)});
+    return;
+  }
+  log::warn("node {} tells the end of attempt {} of stage {} of job {} on {}, a device that it does not have; dropped",
+            from.name, ref->attempt, ref->stage, ref->job, *device);
+  link_.send(from.connection, wire::acknowledge{*ref});
+}
+
+std::string cluster_actor::objection_to(const wire::hello& hello) const {
+  if (!wire::common_version(options_.versions, {hello.oldest_version, hello.version}))
+    return "this head speaks " + wire::to_string(options_.versions) + " of the node protocol, the node " +
+           wire::to_string({hello.oldest_version, hello.version}) + "; bring both to the same release";
+  std::set<std::string> names;
+  for (const auto& d : hello.devices)
+    if (!names.insert(d.name).second)
+      return "it lists the device " + d.name + " twice";
+  for (const auto& r : hello.unacknowledged)
+    names.insert(r.device);
+  for (const auto& r : hello.unacknowledged_failures)
+    names.insert(r.device);
+  if (names.size() > options_.devices_max)
+    return "it speaks of " + std::to_string(names.size()) + " devices; a node has at most " +
+           std::to_string(options_.devices_max);
+  return {};
+}
+
+void cluster_actor::turn_away(const std::string& name, const std::string& connection, const std::string& why) {
+  if (auto known = troubles_.find(name);
+      known == troubles_.end() || known->second.what != why) // it asks every few seconds
+    log::error("node {} is refused: {}", name, why);
+  note_trouble(name, why);
+  link_.close(connection, why);
 }
 
 void cluster_actor::welcome(node_said& m, wire::hello& hello) {
@@ -86,17 +121,19 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
     link_.close(m.connection, "this key is not allowed");
     return;
   }
-  if (hello.version != wire::protocol_version) {
-    auto why = "this head speaks version " + std::to_string(wire::protocol_version) +
-               " of the node protocol, the node version " + std::to_string(hello.version);
-    log::error("node {} is refused: {}; bring both to the same release", *name, why);
-    link_.close(m.connection, why);
+  if (auto why = objection_to(hello); !why.empty()) {
+    turn_away(*name, m.connection, why);
     return;
   }
   auto& n = nodes_[*name];
-  if (n.connected && n.connection != m.connection)
-    link_.close(n.connection, "the node has dialed anew");
   auto same_process = n.session == hello.session;
+  if (n.connected && n.connection != m.connection) {
+    link_.close(n.connection, "the node has dialed anew");
+    if (!same_process) // started again, or: two processes have one key, and push each other out
+      log::warn("node {}: another process says hello with its key; the earlier one is cut off", *name);
+  }
+  by_connection_.erase(n.connection);
+  by_connection_[m.connection] = *name;
   n.name = *name;
   n.public_key = m.public_key;
   n.connection = m.connection;
@@ -105,60 +142,107 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
   if (!n.connected || !same_process)
     n.joined_at = now_ms();
   n.connected = true;
-  n.last_problem.clear();
-  link_.send(m.connection, wire::welcome{wire::protocol_version, options_.heartbeat_ms, options_.lease_ms});
+  n.version = *wire::common_version(options_.versions, {hello.oldest_version, hello.version});
+  n.unknown_fields.clear();
+  link_.send(m.connection, wire::welcome{n.version, options_.heartbeat_ms, options_.lease_ms});
   take_devices(n, hello);
   log::info("node {} is connected: {} devices, {} engines, {} stages running", n.name, n.devices.size(),
             n.engines.size(), hello.running.size());
 }
 
 void cluster_actor::take_devices(node& n, wire::hello& hello) {
-  for (const auto& gone : n.devices) { // it had them once, and not any more
-    auto still =
-        std::any_of(hello.devices.begin(), hello.devices.end(), [&](const auto& d) { return d.name == gone.name; });
-    if (!still)
-      tell(others_->scheduler, device_left{n.name + "/" + gone.name});
-  }
+  std::set<std::string> listed, missing;
+  for (const auto& d : hello.devices)
+    listed.insert(d.name);
+  auto note_missing = [&](const std::string& device) {
+    if (!listed.contains(device))
+      missing.insert(device);
+  };
+  for (const auto& d : n.devices)
+    note_missing(d.name);
+  for (const auto& r : hello.unacknowledged)
+    note_missing(r.device);
+  for (const auto& r : hello.unacknowledged_failures)
+    note_missing(r.device);
   n.devices = std::move(hello.devices);
   n.engines = std::move(hello.engines);
-  hold_back(n); // before they join: else they might be given work first
-  for (const auto& d : n.devices) {
-    auto full = n.name + "/" + d.name;
-    device_connected message{n.connection, {}};
-    for (const auto& r : hello.running)
-      if (r.device == d.name)
-        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, false});
-    for (const auto& r : hello.unacknowledged)
-      if (r.device == d.name)
-        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, true});
-    for (const auto& r : hello.unacknowledged_failures)
-      if (r.device == d.name)
-        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, true});
-    auto target = device(full, true);
-    tell(target, std::move(message));
-    for (auto& r : hello.unacknowledged)
-      if (r.device == d.name)
-        tell(target, device_report{r});
-    for (auto& r : hello.unacknowledged_failures)
-      if (r.device == d.name)
-        tell(target, device_report{r});
-    auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
-    device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}}};
-    for (const auto& r : hello.running)
-      if (r.device == d.name)
-        joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
-    tell(others_->scheduler, std::move(joined));
-  }
-  publish_capabilities();
+  n.given.clear();
+  for (const auto& r : hello.running)
+    if (listed.contains(r.device))
+      n.given[r.ref] = r.device;
+    else
+      link_.send(n.connection, wire::cancel{r.ref}); // what is not there runs nothing
+  hold_back(n);                                      // before they join: else they might be given work first
+  for (const auto& d : n.devices)
+    take_device(n, d, hello);
+  for (const auto& device : missing)
+    drop_device(n, device, hello);
+  publish_capabilities_soon();
+}
+
+void cluster_actor::take_device(node& n, const wire::device_report& d, const wire::hello& hello) {
+  auto full = n.name + "/" + d.name;
+  introduce(n, d.name, device(full, true), hello, true);
+  auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
+  device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}}};
+  for (const auto& r : hello.running)
+    if (r.device == d.name)
+      joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
+  tell(others_->scheduler, std::move(joined));
+}
+
+// It is there no more. What ended on it before still counts; its actor tells the scheduler when it has passed that on.
+void cluster_actor::drop_device(node& n, const std::string& name, const wire::hello& hello) {
+  auto full = n.name + "/" + name;
+  auto target = device(full, true);
+  introduce(n, name, target, hello, false);
+  tell(target, device_lost{"the node has no such device any more", true});
+  devices_.erase(full);
+}
+
+void cluster_actor::introduce(node& n, const std::string& device, const caf::actor& to, const wire::hello& hello,
+                              bool is_listed) {
+  device_connected message{n.connection, {}};
+  auto add = [&](const auto& all, bool ended) {
+    for (const auto& r : all)
+      if (r.device == device)
+        message.attempts.push_back({r.ref.job, r.ref.stage, r.ref.attempt, ended});
+  };
+  if (is_listed)
+    add(hello.running, false);
+  add(hello.unacknowledged, true);
+  add(hello.unacknowledged_failures, true);
+  tell(to, std::move(message));
+  for (const auto& r : hello.unacknowledged)
+    if (r.device == device)
+      tell(to, device_report{r});
+  for (const auto& r : hello.unacknowledged_failures)
+    if (r.device == device)
+      tell(to, device_report{r});
 }
 
 caf::result<void> cluster_actor::closed(connection_closed& m) {
-  if (auto who = node_of(m.connection)) {
-    who->last_problem = m.reason;
-    // It may dial again at once and take its stages back; if not, the time-out finds it.
-    log::warn("node {}: the connection is closed: {}", who->name, m.reason);
-  }
+  auto who = node_of(m.connection);
+  auto name = who != nullptr ? std::optional(who->name) : registry_.name_of(m.public_key);
+  if (!name)
+    return {};
+  // It may dial again at once and take its stages back; if not, the time-out finds it.
+  log::warn("node {}: the connection is closed: {}", *name, m.reason);
+  note_trouble(*name, m.reason);
   return {};
+}
+
+caf::result<void> cluster_actor::unknown_fields(unknown_fields_said& m) {
+  auto who = node_of(m.connection);
+  if (who == nullptr)
+    return {};
+  log::warn("node {} says fields that this head does not know: {}; they are ignored", who->name, m.fields);
+  who->unknown_fields += (who->unknown_fields.empty() ? "" : ", ") + m.fields;
+  return {};
+}
+
+void cluster_actor::note_trouble(const std::string& name, std::string what) {
+  troubles_[name] = {std::move(what), now_ms()};
 }
 
 caf::result<void> cluster_actor::tick(cluster_tick& m) {
@@ -189,7 +273,9 @@ void cluster_actor::lose(node& n, const std::string& why, bool left) {
   else
     log::warn("node {} is lost: {}; its stages run elsewhere", n.name, why);
   n.connected = false;
-  n.last_problem = why;
+  n.given.clear();
+  by_connection_.erase(n.connection);
+  note_trouble(n.name, why);
   link_.close(n.connection, "lost: " + why);
   for (const auto& d : n.devices) {
     auto full = n.name + "/" + d.name;
@@ -197,14 +283,19 @@ void cluster_actor::lose(node& n, const std::string& why, bool left) {
       tell(target, device_lost{why});
     tell(others_->scheduler, device_left{full});
   }
-  publish_capabilities();
+  publish_capabilities_soon();
 }
 
 // -- what jobs say to devices -----------------------------------------------------------------------------------------
 
 caf::result<void> cluster_actor::run(run_stage& m) {
-  if (auto target = device(m.device, false))
-    tell(target, std::move(m));
+  auto target = device(m.device, false);
+  if (!target)
+    return {};
+  auto slash = m.device.find('/');
+  if (auto n = nodes_.find(m.device.substr(0, slash)); n != nodes_.end() && n->second.connected)
+    n->second.given[m.what.ref] = m.device.substr(slash + 1);
+  tell(target, std::move(m));
   return {};
 }
 
@@ -318,8 +409,10 @@ void cluster_actor::apply_record(const std::string& name, const std::optional<no
     return;
   if (other_key && known->second.connected)
     lose(known->second, record ? "its key was changed" : "it was removed");
-  if (!record)
+  if (!record) {
     nodes_.erase(known);
+    troubles_.erase(name);
+  }
 }
 
 std::string cluster_actor::wanted_state(const node_record& record, const std::string& device) {
@@ -368,13 +461,18 @@ caf::result<description> cluster_actor::devices(list_devices&) {
 
 json cluster_actor::absent_json(const std::string& name) const {
   auto record = registry_.find(name).value_or(node_record{});
-  return {{"name", name},
-          {"status", "never seen"},
-          {"state", record.state},
-          {"public_key", record.public_key},
-          {"added_at", record.added_at == 0 ? json() : json(rfc3339(record.added_at))},
-          {"devices", json::array()},
-          {"engines", json::array()}};
+  json out = {{"name", name},
+              {"status", "never seen"},
+              {"state", record.state},
+              {"public_key", record.public_key},
+              {"added_at", record.added_at == 0 ? json() : json(rfc3339(record.added_at))},
+              {"devices", json::array()},
+              {"engines", json::array()}};
+  if (auto found = troubles_.find(name); found != troubles_.end()) {
+    out["last_problem"] = found->second.what;
+    out["last_problem_at"] = rfc3339(found->second.at);
+  }
+  return out;
 }
 
 json cluster_actor::node_json(const node& n) const {
@@ -398,7 +496,9 @@ json cluster_actor::node_json(const node& n) const {
   out["connected_at"] = rfc3339(n.joined_at);
   out["devices"] = std::move(devices);
   out["engines"] = std::move(engines);
-  out["last_problem"] = n.last_problem;
+  out["protocol_version"] = n.version;
+  if (!n.unknown_fields.empty())
+    out["unknown_fields"] = n.unknown_fields;
   return out;
 }
 
@@ -413,14 +513,13 @@ json cluster_actor::state_json() const {
             {"frames_out", c.frames_out},
             {"malformed", c.malformed},
             {"denied", c.denied},
-            {"undeliverable", c.undeliverable}}}};
+            {"undeliverable", c.undeliverable},
+            {"unknown_fields", c.unknown_fields}}}};
 }
 
 cluster_actor::node* cluster_actor::node_of(const std::string& connection) {
-  for (auto& [name, n] : nodes_)
-    if (n.connected && n.connection == connection)
-      return &n;
-  return nullptr;
+  auto found = by_connection_.find(connection);
+  return found == by_connection_.end() ? nullptr : &nodes_.at(found->second);
 }
 
 caf::actor cluster_actor::device(const std::string& name, bool make) {
@@ -429,9 +528,20 @@ caf::actor cluster_actor::device(const std::string& name, bool make) {
     return found->second;
   if (!make)
     return nullptr;
-  auto made = spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(link_), name);
+  auto made = spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(link_), name, options_.is_here);
   devices_.emplace(name, made);
   return made;
+}
+
+void cluster_actor::publish_capabilities_soon() {
+  if (publishing_)
+    return;
+  publish_capabilities();
+  publishing_ = true; // who comes in a moment is told of with the others
+  run_delayed(publish_after, [this] {
+    publishing_ = false;
+    publish_capabilities();
+  });
 }
 
 void cluster_actor::publish_capabilities() {

@@ -5,18 +5,23 @@
 #include "actors/cluster/capabilities.hpp"
 #include "actors/cluster/cluster_messages.hpp"
 #include "actors/cluster/node_registry.hpp"
+#include "actors/device/device_actor.hpp"
 #include "gpu/link/head_link.hpp"
 #include "storage/journal.hpp"
 
 #include <map>
+#include <unordered_map>
 
 namespace troupe {
 
 struct cluster_options {
-  std::int64_t node_timeout_ms = 5'000; // silent for longer: lost
+  std::int64_t node_timeout_ms = 4'000; // silent for longer: lost
   std::uint32_t heartbeat_ms = 1'000;
   std::uint32_t lease_ms = 30'000;
   std::int64_t return_ms = 60'000; // after a start, how long what nodes offered before still counts
+  std::size_t devices_max = 256;   // of one node
+  wire::version_range versions = wire::spoken_versions;
+  has_artifact is_here = [](const wire::artifact&) { return true; }; // whether the head has a file, whole in length
 };
 
 /// The CLUSTER: which nodes are there and what they offer. It hears the link, keeps a device actor for each device, and
@@ -38,11 +43,19 @@ private:
     timestamp joined_at = 0;
     std::vector<wire::device_report> devices;
     std::vector<wire::engine_report> engines;
-    std::string last_problem;
+    int version = 0;                                // of the protocol, as agreed
+    std::string unknown_fields;                     // that it said on this connection
+    std::map<wire::attempt_ref, std::string> given; // what it was assigned, or says it runs → on which device
+  };
+  /// What last went wrong with a node; it may be none that ever was welcome.
+  struct trouble {
+    std::string what;
+    timestamp at = 0;
   };
 
   caf::result<void> said(node_said& m);
   caf::result<void> closed(connection_closed& m);
+  caf::result<void> unknown_fields(unknown_fields_said& m);
   caf::result<void> tick(cluster_tick& m);
   caf::result<description> nodes(list_nodes& m);
   caf::result<description> devices(list_devices& m);
@@ -55,11 +68,21 @@ private:
   caf::result<void> written(cluster_written& m);
 
   void welcome(node_said& m, wire::hello& hello);
+  /// Why this hello is not to be answered with a welcome; "" when it is.
+  std::string objection_to(const wire::hello& hello) const;
+  void turn_away(const std::string& name, const std::string& connection, const std::string& why);
+  void report(node& from, wire::from_node&& what);
   void take_devices(node& n, wire::hello& hello);
+  void take_device(node& n, const wire::device_report& d, const wire::hello& hello);
+  void drop_device(node& n, const std::string& device, const wire::hello& hello);
+  /// Tells the device what a hello says of it.
+  void introduce(node& n, const std::string& device, const caf::actor& to, const wire::hello& hello, bool is_listed);
+  void note_trouble(const std::string& name, std::string what);
   void lose(node& n, const std::string& why, bool left = false);
   node* node_of(const std::string& connection);
   caf::actor device(const std::string& name, bool make);
   void publish_capabilities();
+  void publish_capabilities_soon();
   /// Writes the record (none: it is removed) with the rows; then it counts, those devices' states too, and the asker is
   /// answered.
   caf::result<description> write(const std::string& name, std::optional<node_record> record,
@@ -79,8 +102,11 @@ private:
   std::int64_t started_at_ = steady_ms();
   std::string kept_; // the capabilities as they were last written
   cluster_options options_;
-  std::map<std::string, node> nodes_;         // by name
-  std::map<std::string, caf::actor> devices_; // node/device
+  bool publishing_ = false;
+  std::map<std::string, node> nodes_;                          // by name
+  std::unordered_map<std::string, std::string> by_connection_; // → name, of those that are connected
+  std::map<std::string, trouble> troubles_;                    // by name
+  std::map<std::string, caf::actor> devices_;                  // node/device
   struct change {
     std::string name;
     std::optional<node_record> record;

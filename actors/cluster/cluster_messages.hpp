@@ -32,6 +32,12 @@ struct connection_closed {
 };
 TROUPE_MESSAGE(connection_closed, connection, public_key, reason)
 
+/// From the link's thread: a node says fields that this head does not know.
+struct unknown_fields_said {
+  std::string connection, fields;
+};
+TROUPE_MESSAGE(unknown_fields_said, connection, fields)
+
 /// All nodes with their engines; answered by {"nodes": […]}.
 struct list_nodes {
   std::string why;
@@ -89,4 +95,5 @@ CAF_ADD_TYPE_ID(troupe_cluster, (troupe::allow_node))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::remove_node))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::set_state))
 CAF_ADD_TYPE_ID(troupe_cluster, (troupe::cluster_written))
+CAF_ADD_TYPE_ID(troupe_cluster, (troupe::unknown_fields_said))
 CAF_END_TYPE_ID_BLOCK(troupe_cluster)

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 namespace troupe {
 
@@ -35,18 +36,20 @@ public:
   /// A node has one key: an earlier one of the same name is forgotten.
   void put(const std::string& name, node_record record) {
     std::lock_guard guard(mutex_);
+    forget_key_of(name);
+    if (!record.public_key.empty())
+      names_[record.public_key] = name;
     records_[name] = std::move(record);
   }
   void remove(const std::string& name) {
     std::lock_guard guard(mutex_);
+    forget_key_of(name);
     records_.erase(name);
   }
   std::optional<std::string> name_of(const std::string& public_key) const {
     std::lock_guard guard(mutex_);
-    for (const auto& [name, record] : records_)
-      if (!public_key.empty() && record.public_key == public_key)
-        return name;
-    return std::nullopt;
+    auto found = names_.find(public_key);
+    return found == names_.end() ? std::nullopt : std::optional(found->second);
   }
   std::optional<node_record> find(const std::string& name) const {
     std::lock_guard guard(mutex_);
@@ -59,8 +62,14 @@ public:
   }
 
 private:
+  void forget_key_of(const std::string& name) {
+    if (auto found = records_.find(name); found != records_.end())
+      names_.erase(found->second.public_key);
+  }
+
   mutable std::mutex mutex_;
-  std::map<std::string, node_record> records_; // by name
+  std::map<std::string, node_record> records_;         // by name
+  std::unordered_map<std::string, std::string> names_; // by public key
 };
 
 } // namespace troupe

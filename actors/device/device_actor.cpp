@@ -2,6 +2,8 @@
 
 #include "common/log.hpp"
 
+#include <algorithm>
+
 namespace troupe {
 
 namespace {
@@ -26,8 +28,9 @@ scheduling::outcome outcome_of(const std::string& fault) {
 } // namespace
 
 device_actor::device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
-                           link::head_link& link, std::string device)
-  : visible(config, board, "device", std::move(device), "cluster/main"), others_(std::move(others)), link_(link) {}
+                           link::head_link& link, std::string device, has_artifact is_here)
+  : visible(config, board, "device", std::move(device), "cluster/main"), others_(std::move(others)), link_(link),
+    is_here_(std::move(is_here)) {}
 
 caf::behavior device_actor::make_behavior() {
   run_delayed(overdue_every, [this] { look_for_overdue(); });
@@ -63,23 +66,44 @@ caf::result<void> device_actor::stop(stop_stage& m) {
 }
 
 caf::result<void> device_actor::report(device_report& m) {
-  if (auto good = std::get_if<wire::finished>(&m.what)) {
-    ++succeeded_;
-    end_attempt(good->ref, scheduling::outcome::ok, good->run_ms);
-    deliver(good->ref, *good);
-  } else if (auto bad = std::get_if<wire::failed>(&m.what)) {
-    auto found = running_.find({bad->ref.job, bad->ref.stage});
-    auto mine =
-        id().ends_with("/" + bad->device) || (found != running_.end() && found->second.number == bad->ref.attempt);
-    if (!mine)
-      return {};
-    ++failed_;
-    entry().note_error("job " + bad->ref.job + ", stage " + std::to_string(bad->ref.stage) + ": " + bad->fault + ": " +
-                       bad->message);
-    end_attempt(bad->ref, outcome_of(bad->fault), bad->run_ms);
-    deliver(bad->ref, *bad);
-  }
+  if (auto good = std::get_if<wire::finished>(&m.what))
+    take(std::move(*good));
+  else if (auto bad = std::get_if<wire::failed>(&m.what))
+    take(std::move(*bad));
   return {};
+}
+
+void device_actor::take(wire::finished&& report) {
+  auto absent = std::find_if_not(report.outputs.begin(), report.outputs.end(), is_here_);
+  if (absent != report.outputs.end()) {
+    log::error("device {}: the node reports the file {} of {} bytes, which it has not brought; the attempt has failed",
+               id(), absent->sha256, absent->bytes);
+    take(wire::failed{
+        report.ref, report.device, "device", "its node reported a file that it had not brought", {}, report.run_ms});
+    return;
+  }
+  ++succeeded_;
+  report.run_ms = believable_ms(report.ref, report.run_ms);
+  end_attempt(report.ref, scheduling::outcome::ok, report.run_ms);
+  auto ref = report.ref;
+  deliver(std::move(ref), std::move(report));
+}
+
+void device_actor::take(wire::failed&& report) {
+  ++failed_;
+  entry().note_error("job " + report.ref.job + ", stage " + std::to_string(report.ref.stage) + ": " + report.fault +
+                     ": " + report.message);
+  report.run_ms = believable_ms(report.ref, report.run_ms);
+  end_attempt(report.ref, outcome_of(report.fault), report.run_ms);
+  auto ref = report.ref;
+  deliver(std::move(ref), std::move(report));
+}
+
+std::uint32_t device_actor::believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const {
+  auto found = running_.find({ref.job, ref.stage});
+  auto known = found != running_.end() && found->second.number == ref.attempt;
+  auto since = known ? found->second.since : made_at_;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(steady_ms() - since, 0, said));
 }
 
 void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms) {
@@ -93,24 +117,24 @@ void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome
 void device_actor::deliver(wire::attempt_ref ref, wire::from_node what) {
   reporting_.insert(ref);
   request(others_->directory, caf::infinite, routed(stage_report{ref.job, id(), what}))
-      .then(
-          [this, ref](description&) {
-            reporting_.erase(ref);
-            if (!connection_.empty())
-              link_.send(connection_, wire::acknowledge{ref});
-          },
-          [this, ref, what](caf::error& why) {
-            auto refused = read_refusal(why);
-            if (refused.why != refusal::unavailable) {
-              reporting_.erase(ref);
-              if (!connection_.empty())
-                link_.send(connection_, wire::acknowledge{ref});
-              return;
-            }
-            log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage,
-                      refused.message);
-            run_delayed(retry_after, [this, ref, what] { deliver(ref, what); });
-          });
+      .then([this, ref](description&) { reported(ref); },
+            [this, ref, what](caf::error& why) {
+              auto refused = read_refusal(why);
+              if (refused.why != refusal::unavailable)
+                return reported(ref);
+              log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage,
+                        refused.message);
+              run_delayed(retry_after, [this, ref, what] { deliver(ref, what); });
+            });
+}
+
+// The job has it, or has no use for it.
+void device_actor::reported(const wire::attempt_ref& ref) {
+  reporting_.erase(ref);
+  if (!connection_.empty())
+    link_.send(connection_, wire::acknowledge{ref});
+  if (gone_ && reporting_.empty())
+    quit();
 }
 
 void device_actor::give_up(const stage_key& key, const attempt& what, const std::string& fault,
@@ -153,22 +177,33 @@ void device_actor::reattach(const known_attempt& a) {
       .then(
           [this, a](description& wanted) {
             auto found = running_.find({a.job, a.stage});
-            if (found != running_.end() && found->second.number == a.attempt)
-              found->second.timeout_ms = wanted.value.value("timeout_ms", std::uint32_t{0});
+            if (found == running_.end() || found->second.number != a.attempt)
+              return;
+            found->second.timeout_ms = wanted.value.value("timeout_ms", std::uint32_t{0});
+            found->second.since = steady_ms() - wanted.value.value("for_ms", std::int64_t{0});
           },
           [this, a](caf::error& why) {
             auto refused = read_refusal(why);
             log::info("device {}: attempt {} of stage {} of job {} is stopped: {}", id(), a.attempt, a.stage, a.job,
                       refused.message);
-            auto found = running_.find({a.job, a.stage});
-            if (found != running_.end() && found->second.number == a.attempt)
-              running_.erase(found);
+            wire::attempt_ref ref{a.job, a.stage, a.attempt};
             if (!connection_.empty())
-              link_.send(connection_, wire::cancel{{a.job, a.stage, a.attempt}});
+              link_.send(connection_, wire::cancel{ref});
+            // The scheduler may have believed the node; only after it has heard this can the job queue the stage anew.
+            end_attempt(ref, scheduling::outcome::cancelled, 0);
+            tell(others_->directory, routed(resume_job{a.job}));
           });
 }
 
 caf::result<void> device_actor::lost(device_lost& m) {
+  gone_ = m.gone;
+  if (gone_) { // after what it has told the scheduler of attempts that ended here
+    running_.clear();
+    tell(others_->scheduler, device_left{id()});
+    if (reporting_.empty())
+      quit();
+    return {};
+  }
   if (!running_.empty())
     log::warn("device {} is gone: {}; its {} running stages move", id(), m.reason, running_.size());
   connection_.clear();

@@ -10,12 +10,15 @@
 
 namespace troupe {
 
+/// Whether the head has an artifact, in the length that is said. May look at the disk's index, not into the file.
+using has_artifact = std::function<bool(const wire::artifact&)>;
+
 /// One DEVICE of a node: it passes attempts to the node and what the node says of them to their jobs, and lets the node
 /// forget a result only when it is durable. Child of the cluster.
 class device_actor final : public visible {
 public:
   device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
-               std::string device);
+               std::string device, has_artifact is_here);
   caf::behavior make_behavior() override;
 
 protected:
@@ -37,15 +40,23 @@ private:
   caf::result<void> lost(device_lost& m);
   caf::result<description> asked(attempt_asked& m);
 
+  /// A node's word on how long an attempt ran, as far as that can be.
+  std::uint32_t believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const;
+  void take(wire::finished&& report);
+  void take(wire::failed&& report);
   void end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms);
   void deliver(wire::attempt_ref ref, wire::from_node what);
   void give_up(const stage_key& key, const attempt& what, const std::string& fault, const std::string& message);
   void reattach(const known_attempt& a);
   void look_for_overdue();
+  void reported(const wire::attempt_ref& ref);
 
   address_book_ptr others_;
   link::head_link& link_;
+  has_artifact is_here_;
+  const std::int64_t made_at_ = steady_ms();
   std::string connection_; // empty: the node is not there
+  bool gone_ = false;      // the node has no such device any more: this actor leaves when all is passed on
   std::map<stage_key, attempt> running_;
   std::set<wire::attempt_ref> reporting_; // on their way to their jobs
   std::uint64_t succeeded_ = 0, failed_ = 0;

@@ -64,11 +64,12 @@ struct device_connected {
 };
 TROUPE_MESSAGE(device_connected, connection, attempts)
 
-/// From the cluster: the node is lost.
+/// From the cluster: the node is lost; or, with `gone`, it has no such device any more, and this actor leaves.
 struct device_lost {
   std::string reason;
+  bool gone = false;
 };
-TROUPE_MESSAGE(device_lost, reason)
+TROUPE_MESSAGE(device_lost, reason, gone)
 
 /// From a job that was made again from disk: does this attempt still run at the device? Answered by {"runs": true},
 /// {"runs": false}, or {} when the node has not come back (yet).

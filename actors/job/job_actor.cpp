@@ -1,5 +1,7 @@
 #include "actors/job/job_actor.hpp"
 
+#include "actors/job/open_job.hpp"
+
 #include "storage/database.hpp"
 
 #include <algorithm>
@@ -17,15 +19,17 @@ caf::behavior job_actor::make_behavior() {
   if (!restore())
     return {};
   return {
-      on(&job_actor::submit),       on(&job_actor::describe),     on(&job_actor::cancel),       on(&job_actor::forget),
-      on(&job_actor::remake),       on(&job_actor::resume),       on(&job_actor::place),        on(&job_actor::moved),
-      on(&job_actor::rejected),     on(&job_actor::report),       on(&job_actor::reattached),   on(&job_actor::tick),
+      on(&job_actor::submit),       on(&job_actor::describe),     on(&job_actor::cancel),
+      on(&job_actor::forget),       on(&job_actor::remake),       on(&job_actor::resume),
+      on(&job_actor::place),        on(&job_actor::moved),        on(&job_actor::rejected),
+      on(&job_actor::report),       on(&job_actor::reattached),   on(&job_actor::tick),
       on(&job_actor::inspect_self), on(&job_actor::on_committed), on(&job_actor::on_passivate),
+      on(&job_actor::write_kept),
   };
 }
 
 bool job_actor::may_sleep() const {
-  if (commits_ > 0 || tick_due_ || !awaited_.empty())
+  if (commits_ > 0 || kept_ || tick_due_ || !awaited_.empty())
     return false;
   if (!core_.exists() || core_.ended())
     return true;
@@ -38,16 +42,15 @@ bool job_actor::may_sleep() const {
 caf::result<submitted_job> job_actor::submit(submit_job& m) {
   if (core_.exists())
     return refuse(refusal::exists, "the job is there already");
-  auto plan = workflow::plan_from_json(m.plan);
-  if (!plan)
-    return refuse(refusal::invalid, plan.error().message);
+  if (!m.plan)
+    return refuse(refusal::invalid, "a job needs a plan");
   step s;
   event submitted = jobs::submitted{m.job,        m.account,     m.workflow, m.definition,      m.version, m.weight,
                                     m.generation, m.feed_before, m.inputs,   std::move(m.plan), m.at};
   core_.apply(submitted);
   s.events.push_back(std::move(submitted));
   jobs::advanced begun;
-  begun.what = workflow::to_json(workflow::event{workflow::started{}});
+  begun.what = workflow::started{};
   begun.at = m.at;
   s.effects = core_.apply(event{begun});
   s.events.emplace_back(std::move(begun));
@@ -58,8 +61,11 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
     s.movements.push_back({"hold", price, m.job, {}, {}, m.workflow, {}, m.key, m.key_limit});
   s.rows = std::move(m.rows);
   s.rows.push_back({table::account_jobs, storage::key_of(m.account, m.generation), pack(m.job), false});
-  s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});
-  note(s, "state", {{"status", "queued"}, {"credits_held", price / micro_per_credit}});
+  std::vector<scheduling::stage_request> waiting;
+  for (auto stage : core_.run().ready(m.at))
+    waiting.push_back(request_for(stage));
+  s.rows.push_back({table::open_jobs, m.job, jobs::pack_open_job(m.account, waiting), false});
+  note(s, "state", {"status", "queued", "credits_held", price / micro_per_credit});
   auto promise = make_response_promise<submitted_job>();
   commit_step(
       std::move(s), m.at,
@@ -76,7 +82,7 @@ caf::result<description> job_actor::describe(describe_job&) {
     return refuse(refusal::not_found, "no such job");
   auto out = core_.view();
   out["account"] = core_.origin().account;
-  if (commits_ == 0)
+  if (commits_ == 0 && !kept_)
     return description{std::move(out)};
   auto promise = make_response_promise<description>(); // memory is ahead of the disk: answer when it is not
   commit_step(
@@ -125,7 +131,7 @@ caf::result<description> job_actor::remake(remake_artifact& m) {
     if (!s)
       return refuse(refusal::conflict, "the stage cannot be run again now");
     if (!core_.ended())
-      s->rows.push_back({table::open_jobs, id(), pack(core_.origin().account), false});
+      s->rows.push_back({table::open_jobs, id(), jobs::pack_open_job(core_.origin().account), false});
     log::warn("job {}: an artifact of stage {} is lost; it is made again", id(), core_.run().plan().stages[i].name);
     return commit_and_answer(std::move(*s), m.at);
   }

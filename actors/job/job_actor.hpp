@@ -14,6 +14,9 @@ struct job_options {
   std::int64_t reattach_ms = 5'000;       // how long a job that was made again waits for the node that had its stage
   std::int64_t progress_every_ms = 1'000; // kept in the account's log; between, only the newest counts
   std::int64_t preview_every_ms = 2'000;
+  std::int64_t start_kept_ms = 10;  // how long the record of a stage's start waits for what follows, to share its batch
+  std::uint64_t fence = UINT64_MAX; // attempts from here on are of this life of the head, and its jobs know them
+  timestamp began_at = INT64_MAX;   // when this life did
 };
 
 /// One JOB. It drives its run: queues what is ready, gives a placed stage its inputs, and turns each result into one
@@ -35,6 +38,7 @@ private:
   caf::result<description> remake(remake_artifact& m);
   caf::result<description> resume(resume_job& m);
   caf::result<description> place(place_stage& m);
+  caf::result<description> place_second(const place_stage& m);
   caf::result<description> moved(stage_moved& m);
   caf::result<description> rejected(stage_rejected& m);
   caf::result<description> report(stage_report& m);
@@ -43,8 +47,9 @@ private:
 
   caf::result<description> on_report(const std::string& device, wire::finished& r);
   caf::result<description> on_report(const std::string& device, wire::failed& r);
-  caf::result<description> on_report(const wire::progress& r);
-  caf::result<description> on_report(const wire::preview& r);
+  caf::result<description> disbelieve(const std::string& device, const wire::attempt_ref& ref);
+  caf::result<description> on_report(const std::string& device, const wire::progress& r);
+  caf::result<description> on_report(const std::string& device, const wire::preview& r);
 
   /// What one step adds to the disk besides its events.
   struct step {
@@ -56,10 +61,20 @@ private:
   };
   /// Advances the run, or says that the event no longer fits.
   std::optional<step> advance(workflow::event what, jobs::advanced known, timestamp at);
+  static step join(step first, step then);
   /// Adds what follows from the effects: money, files, rows and events for those who listen.
   void follow(step& s, timestamp at);
   bool is_live(const wire::attempt_ref& ref) const;
-  void note(step& s, const char* what, json data) const;
+  bool is_second_beside_the_first(const wire::attempt_ref& ref) const;
+  void withdraw_seconds();
+  /// An entry of the account's log.
+  std::string entry_of(const char* what, const packed_map& data) const;
+  void note(step& s, const char* what, const packed_map& data) const;
+  /// Whether the attempt was given to the node of this device, as far as that can be known. What another one says of it
+  /// changes nothing.
+  bool is_told_by_its_node(const std::string& device, const wire::attempt_ref& ref) const;
+  /// A node's word on how long it ran, as far as that can be.
+  std::uint32_t believable_ms(const wire::attempt_ref& ref, std::uint32_t said, timestamp at) const;
   void tell_stage(step& s, std::uint32_t stage) const;
   void tell_end(step& s) const;
   void add_result_rows(step& s) const;
@@ -69,6 +84,10 @@ private:
   void commit_step(
       step s, timestamp at, std::function<void(const booked&)> then = [](const booked&) {},
       std::function<void(caf::error)> failed = [](const caf::error&) {});
+  /// The record of a start need not be durable for the attempt to run (docs/decisions/0002), so it waits a little: the
+  /// end of a short stage, or whatever else comes first, takes it along.
+  void keep_back(step s);
+  caf::result<void> write_kept(kept_too_long& m);
   void request_ledger(book request_message, std::function<void(const booked&)> then,
                       std::function<void(caf::error)> failed);
   /// Commits and answers {"status": …} when durable, queueing what became ready.
@@ -89,12 +108,19 @@ private:
 
   address_book_ptr others_;
   job_options options_;
-  std::size_t commits_ = 0;                       // under way at the ledger
-  std::set<std::uint32_t> queued_;                // told to the scheduler
-  std::map<std::uint32_t, std::int64_t> awaited_; // running, as far as is known → when it is given up
-  bool asking_ = false;                           // the devices of these
+  std::size_t commits_ = 0;        // under way at the ledger
+  std::set<std::uint32_t> queued_; // told to the scheduler
+  struct second_attempt {
+    std::uint64_t attempt = 0;
+    std::string device;
+  };
+  std::map<std::uint32_t, second_attempt> seconds_; // stage → its attempt beside the one that the run knows of
+  std::map<std::uint32_t, std::int64_t> awaited_;   // running, as far as is known → when it is given up
+  bool asking_ = false;                             // the devices of these
   std::map<std::uint32_t, std::int64_t> told_progress_, told_preview_; // when last
   bool tick_due_ = false;
+  std::optional<step> kept_;
+  bool kept_due_ = false;
 };
 
 } // namespace troupe

@@ -14,24 +14,35 @@ double credits_of(micro_credits amount) { return static_cast<double>(amount) / m
 
 } // namespace
 
+packed_map packed_fields(const submitted& e) {
+  packed_map out("job", e.job, "account", e.account, "workflow", e.workflow, "definition", e.definition);
+  out.add("version", e.version, "weight", e.weight, "generation", e.generation, "feed_before", e.feed_before);
+  out.add("inputs", e.inputs, "plan", workflow::packed_fields(*e.plan), "at", e.at);
+  return out;
+}
+
+packed_map packed_fields(const advanced& e) {
+  packed_map out("what", workflow::packed_fields(e.what), "device", e.device, "engine", e.engine);
+  out.add("preview", e.preview, "run_ms", e.run_ms, "at", e.at);
+  return out;
+}
+
 workflow::effects job_core::apply(const event& happened) {
   if (auto e = std::get_if<submitted>(&happened)) {
-    auto plan = workflow::plan_from_json(e->plan);
-    TROUPE_CHECK(plan.has_value()); // checked before the event was made
+    TROUPE_CHECK(e->plan != nullptr); // checked before the event was made
     origin_ = *e;
     origin_.plan = nullptr; // the run has it
-    run_.emplace(std::make_shared<const workflow::plan>(std::move(*plan)));
+    run_.emplace(e->plan);
     facts_.resize(run_->plan().stages.size());
     workflow::effects none;
     none.changed = true;
     return none;
   }
   if (auto e = std::get_if<advanced>(&happened)) {
-    auto what = workflow::event_from_json(e->what);
-    TROUPE_CHECK(what.has_value() && exists());
-    auto effects = run_->apply(*what);
+    TROUPE_CHECK(exists());
+    auto effects = run_->apply(e->what);
     if (effects.changed)
-      note(*e, *what, effects);
+      note(*e, e->what, effects);
     return effects;
   }
   forgotten_at_ = std::get<forgotten>(happened).at;
@@ -173,29 +184,21 @@ json job_core::view() const {
   return out;
 }
 
-json job_core::summary() const {
-  json files_json = json::array();
+packed_map job_core::summary() const {
+  packed_list made;
   for (const auto& f : files())
-    files_json.push_back({{"name", f.name}, {"filename", f.filename}, {"content_type", f.content.content_type}});
-  json out = {{"account", origin_.account},
-              {"workflow", origin_.workflow},
-              {"status", status()},
-              {"generation", origin_.generation},
-              {"feed_before", origin_.feed_before},
-              {"inputs", origin_.inputs},
-              {"created_at", origin_.at},
-              {"ended_at", ended_at_},
-              {"price", price()},
-              {"charged", charged()},
-              {"preview", preview()},
-              {"files", files_json}};
+    made.push(packed_map("name", f.name, "filename", f.filename, "content_type", f.content.content_type));
+  packed_map out("account", origin_.account, "workflow", origin_.workflow, "status", status());
+  out.add("generation", origin_.generation, "feed_before", origin_.feed_before, "inputs", origin_.inputs);
+  out.add("created_at", origin_.at, "ended_at", ended_at_, "price", price(), "charged", charged());
+  out.add("preview", preview(), "files", made);
   if (run_->now() == workflow::phase::failed)
-    out["error"] = run_->failure();
+    out.add("error", run_->failure());
   else if (run_->now() == workflow::phase::cancelled)
-    out["error"] = "Cancelled";
-  for (const auto& f : facts_)
-    if (!f.engine.empty())
-      out["engine"] = out.contains("engine") ? out["engine"] : json(f.engine);
+    out.add("error", "Cancelled");
+  auto ran = std::find_if(facts_.begin(), facts_.end(), [](const auto& f) { return !f.engine.empty(); });
+  if (ran != facts_.end())
+    out.add("engine", ran->engine);
   return out;
 }
 

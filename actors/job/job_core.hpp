@@ -23,22 +23,24 @@ struct submitted {
   std::uint32_t version = 1, weight = 1;
   std::uint64_t generation = 0, feed_before = 0;
   json inputs = json::object();
-  json plan = json::object();
+  workflow::plan_ptr plan;
   timestamp at = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(submitted, job, account, workflow, definition, version, weight,
                                                 generation, feed_before, inputs, plan, at)
+packed_map packed_fields(const submitted& e);
 
-/// The run went on: `what` is a workflow::event, the rest is what is known of the attempt.
+/// The run went on; the rest is what is known of the attempt.
 struct advanced {
   static constexpr const char* type = "advanced";
-  json what;
+  workflow::event what;
   std::string device, engine;
   bool preview = false; // made by an embedded stand-in
   std::uint32_t run_ms = 0;
   timestamp at = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(advanced, what, device, engine, preview, run_ms, at)
+packed_map packed_fields(const advanced& e);
 
 /// Its owner deleted it.
 struct forgotten {
@@ -95,7 +97,7 @@ public:
   /// The job as GET /api/jobs/{id} shows it, but for why it waits.
   json view() const;
   /// The row that lists and polling read.
-  json summary() const;
+  packed_map summary() const;
 
   json to_json() const; // for the console
   static job_core from_json(const json& state);

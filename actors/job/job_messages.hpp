@@ -4,6 +4,7 @@
 
 #include "actors/scheduler/scheduler_messages.hpp"
 #include "gpu/wire/messages.hpp"
+#include "workflows/plan.hpp"
 
 namespace troupe {
 
@@ -26,7 +27,7 @@ struct submit_job {
   std::string workflow, definition; // name, and content hash
   std::uint32_t version = 1;
   json inputs = json::object();
-  json plan = json::object();    // workflows::plan
+  workflow::plan_ptr plan;
   std::uint64_t feed_before = 0; // id of the last entry in the account's log before the job's first
   std::string period;            // of the monthly allowance, given before the hold if it is due
   micro_credits allowance = 0;
@@ -90,8 +91,9 @@ struct place_stage {
   std::uint32_t stage = 0;
   std::string device;
   std::uint64_t attempt = 0;
+  bool second = false; // beside the attempt that runs, which takes too long; the first result counts
 };
-TROUPE_MESSAGE(place_stage, job, stage, device, attempt)
+TROUPE_MESSAGE(place_stage, job, stage, device, attempt, second)
 
 /// From the scheduler: the device was lost under an attempt, and the stage waits again.
 struct stage_moved {
@@ -152,6 +154,12 @@ struct job_tick {
 };
 TROUPE_MESSAGE(job_tick, at)
 
+/// To itself: what was kept back has waited long enough.
+struct kept_too_long {
+  std::uint8_t unused = 0; // messages may not be empty
+};
+TROUPE_MESSAGE(kept_too_long, unused)
+
 } // namespace troupe
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_job, caf::id_block::troupe_scheduler::end)
@@ -168,4 +176,5 @@ CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_rejected))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_report))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_reattached))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::job_tick))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::kept_too_long))
 CAF_END_TYPE_ID_BLOCK(troupe_job)

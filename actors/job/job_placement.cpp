@@ -10,6 +10,11 @@ namespace troupe {
 
 namespace {
 
+static_assert(static_cast<int>(workflow::stage_class::interactive) ==
+              static_cast<int>(scheduling::priority_class::interactive));
+static_assert(static_cast<int>(workflow::stage_class::preemptible) ==
+              static_cast<int>(scheduling::priority_class::preemptible));
+
 constexpr auto poll_every = std::chrono::milliseconds(200);
 constexpr std::int64_t look_again_ms = 1'000; // after what waits for its next attempt
 
@@ -24,7 +29,7 @@ caf::result<description> job_actor::resume(resume_job&) {
 
 // A job that is idle and cannot sleep waits for someone's word: it makes sure that there is one to come.
 caf::result<bool> job_actor::on_passivate(passivate& m) {
-  if (commits_ == 0 && !may_sleep())
+  if (commits_ == 0 && !kept_ && !may_sleep())
     compare_notes();
   return persistent::on_passivate(m);
 }
@@ -45,6 +50,8 @@ void job_actor::compare_notes() {
 }
 
 caf::result<description> job_actor::place(place_stage& m) {
+  if (m.second)
+    return place_second(m);
   auto at = now_ms();
   auto wanted = core_.exists() && m.stage < core_.run().plan().stages.size();
   if (wanted) {
@@ -65,12 +72,27 @@ caf::result<description> job_actor::place(place_stage& m) {
     return refuse(refusal::conflict, "the attempt is stale");
   }
   if (was_queued)
-    note(*s, "state", {{"status", "running"}});
+    note(*s, "state", {"status", "running"});
   tell_stage(*s, m.stage);
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
   // forgets is either taken back when its node says that it runs, or stopped.
   tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
-  commit_step(std::move(*s), at);
+  keep_back(std::move(*s));
+  return description{{{"status", "running"}}};
+}
+
+// The run hears nothing of it: attempts rise, so whichever result comes first is taken and makes the other stale, also
+// after a restart. Only that it failed is not told while the first still runs.
+caf::result<description> job_actor::place_second(const place_stage& m) {
+  auto runs = core_.exists() && m.stage < core_.run().plan().stages.size() &&
+              core_.run().at(m.stage).state == workflow::stage_state::running &&
+              core_.run().at(m.stage).attempt < m.attempt && core_.run().plan().stages[m.stage].speculative;
+  if (!runs)
+    return refuse(refusal::conflict, "the stage does not run, or may not run twice");
+  seconds_[m.stage] = {m.attempt, m.device};
+  log::info("job {}: stage {} takes long; it runs a second time, on {}", id(), core_.run().plan().stages[m.stage].name,
+            m.device);
+  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
   return description{{{"status", "running"}}};
 }
 
@@ -107,6 +129,8 @@ caf::result<description> job_actor::rejected(stage_rejected& m) {
 caf::result<description> job_actor::reattached(stage_reattached& m) {
   if (!core_.exists() || m.stage >= core_.run().plan().stages.size() || core_.ended())
     return refuse(refusal::conflict, "the stage is not wanted");
+  if (!is_told_by_its_node(m.device, {m.job, m.stage, m.attempt}))
+    return refuse(refusal::conflict, "it was not given to this node");
   const auto& now = core_.run().at(m.stage);
   auto same = now.state == workflow::stage_state::running && now.attempt == m.attempt;
   std::optional<step> s;
@@ -124,8 +148,10 @@ caf::result<description> job_actor::reattached(stage_reattached& m) {
   tell(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});
   if (s)
     commit_step(std::move(*s), at);
-  return description{
-      {{"status", "running"}, {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
+  auto for_ms = std::max<std::int64_t>(0, at - core_.facts(m.stage).started_at);
+  return description{{{"status", "running"},
+                      {"for_ms", for_ms},
+                      {"timeout_ms", std::int64_t{1000} * core_.run().plan().stages[m.stage].timeout_s}}};
 }
 
 // -- the queue
@@ -160,6 +186,8 @@ scheduling::stage_request job_actor::request_for(std::uint32_t stage) const {
   out.kind = planned.kind;
   out.model = planned.params.value("model", std::string{});
   out.attempt_base = core_.run().at(stage).attempt;
+  out.priority = static_cast<scheduling::priority_class>(planned.urgency);
+  out.may_run_twice = planned.speculative;
   for (const auto& device : core_.facts(stage).bad_devices)
     out.excluded.push_back(device_id{device});
   return out;

@@ -1,21 +1,28 @@
 #include "actors/job/job_actor.hpp"
 
+#include "actors/job/open_job.hpp"
+
 // One step of the run and its batch: events, money, rows, and what listeners are told.
 
 #include "storage/database.hpp"
+
+#include <iterator>
 
 namespace troupe {
 
 using storage::table;
 
 std::optional<job_actor::step> job_actor::advance(workflow::event what, jobs::advanced known, timestamp at) {
-  known.what = workflow::to_json(what);
+  known.what = std::move(what);
   known.at = at;
   step s;
   event happened = std::move(known);
+  auto waited = core_.run().now() == workflow::phase::queued;
   s.effects = core_.apply(happened);
   if (!s.effects.changed)
     return std::nullopt;
+  if (waited && core_.run().now() == workflow::phase::running) // from here on only the job knows what is to be queued
+    s.rows.push_back({table::open_jobs, id(), jobs::pack_open_job(core_.origin().account), false});
   s.events.push_back(std::move(happened));
   follow(s, at);
   return s;
@@ -31,10 +38,8 @@ void job_actor::follow(step& s, timestamp) {
     charged += stage.price;
     s.movements.push_back({"capture", stage.price, id(), std::to_string(index), {}, stage.name});
     note(s, "charge",
-         {{"stage", stage.name},
-          {"index", index},
-          {"credits", static_cast<double>(stage.price) / micro_per_credit},
-          {"micro_credits", stage.price}});
+         {"stage", stage.name, "index", index, "credits", static_cast<double>(stage.price) / micro_per_credit,
+          "micro_credits", stage.price});
   }
   if (core_.ended()) {
     if (core_.price() > 0) // also when all of it was captured: the hold is over
@@ -50,58 +55,53 @@ void job_actor::add_result_rows(step& s) const {
   const auto& account = core_.origin().account;
   for (const auto& f : core_.files()) {
     s.rows.push_back({table::files, storage::key_of(account, f.filename),
-                      pack({{"sha256", f.content.sha256},
-                            {"bytes", f.content.bytes},
-                            {"content_type", f.content.content_type},
-                            {"metadata", f.content.metadata},
-                            {"job", id()}}),
+                      packed_map("sha256", f.content.sha256, "bytes", f.content.bytes, "content_type",
+                                 f.content.content_type, "metadata", f.content.metadata, "job", id())
+                          .record(),
                       false});
     s.rows.push_back({table::blob_uses, storage::key_of(f.content.sha256, storage::key_of(account, f.filename)),
                       std::string{}, false});
-    json data = {{"name", f.name},
-                 {"filename", f.filename},
-                 {"url", "/api/video/" + f.filename},
-                 {"content_type", f.content.content_type},
-                 {"bytes", f.content.bytes},
-                 {"sha256", f.content.sha256}};
-    s.feed.push_back(pack({{"event", "artifact"}, {"job", id()}, {"data", std::move(data)}}));
+    packed_map data("name", f.name, "filename", f.filename, "url", "/api/video/" + f.filename);
+    data.add("content_type", f.content.content_type, "bytes", f.content.bytes, "sha256", f.content.sha256);
+    note(s, "artifact", data);
   }
 }
 
-void job_actor::note(step& s, const char* what, json data) const {
-  s.feed.push_back(pack({{"event", what}, {"job", id()}, {"at", now_ms()}, {"data", std::move(data)}}));
+std::string job_actor::entry_of(const char* what, const packed_map& data) const {
+  return packed_map("event", what, "job", id(), "at", now_ms(), "data", data).record();
+}
+
+void job_actor::note(step& s, const char* what, const packed_map& data) const {
+  s.feed.push_back(entry_of(what, data));
 }
 
 void job_actor::tell_stage(step& s, std::uint32_t stage) const {
   const auto& planned = core_.run().plan().stages[stage];
   const auto& now = core_.run().at(stage);
   const auto& facts = core_.facts(stage);
-  json data = {{"stage", planned.name},     {"index", stage},
-               {"kind", planned.kind},      {"status", workflow::name_of(now.state)},
-               {"attempt", facts.attempts}, {"job_fraction", core_.progress()},
-               {"device", facts.device}};
-  if (now.state == workflow::stage_state::succeeded) {
-    data["run_ms"] = facts.run_ms;
-    data["engine"] = facts.engine;
-  } else if (!now.last_message.empty()) {
-    data["error"] = now.last_message;
-  }
-  // It is told before what it led to (charge, artifact, done).
-  s.feed.insert(s.feed.begin(), pack({{"event", "stage"}, {"job", id()}, {"at", now_ms()}, {"data", std::move(data)}}));
+  packed_map data("stage", planned.name, "index", stage, "kind", planned.kind);
+  data.add("status", workflow::name_of(now.state), "attempt", facts.attempts);
+  data.add("job_fraction", core_.progress(), "device", facts.device);
+  if (now.state == workflow::stage_state::succeeded)
+    data.add("run_ms", facts.run_ms, "engine", facts.engine);
+  else if (!now.last_message.empty())
+    data.add("error", now.last_message);
+  s.feed.insert(s.feed.begin(), entry_of("stage", data)); // before what it led to (charge, artifact, done)
 }
 
 void job_actor::tell_end(step& s) const {
-  json data = {{"status", core_.status()},
-               {"credits_used", static_cast<double>(core_.charged()) / micro_per_credit},
-               {"micro_credits_used", core_.charged()}};
+  packed_map data("status", core_.status(), "credits_used", static_cast<double>(core_.charged()) / micro_per_credit,
+                  "micro_credits_used", core_.charged());
   if (core_.run().now() == workflow::phase::failed)
-    data["error"] = core_.run().failure();
-  note(s, "state", {{"status", core_.status()}});
-  note(s, "done", std::move(data));
+    data.add("error", core_.run().failure());
+  note(s, "state", {"status", core_.status()});
+  note(s, "done", data);
 }
 
 void job_actor::commit_step(step s, timestamp at, std::function<void(const booked&)> then,
                             std::function<void(caf::error)> failed) {
+  if (kept_)
+    s = join(*std::exchange(kept_, {}), std::move(s));
   book request;
   request.account = core_.origin().account;
   request.at = at;
@@ -111,11 +111,35 @@ void job_actor::commit_step(step s, timestamp at, std::function<void(const booke
   append_into(s.events, request.attached);
   // Lists and polling read the summary: it changes with the status, which any event but a start may have changed.
   if (!s.events.empty() && !core_.is_forgotten())
-    request.attached.rows.push_back({table::jobs, id(), pack(core_.summary()), false});
+    request.attached.rows.push_back({table::jobs, id(), core_.summary().record(), false});
   if (core_.is_forgotten()) // what was asked for is its owner's: nothing of it is kept
     request.attached.erasures.push_back({storage::erasure::part::actor, key()});
   ++commits_;
   request_ledger(std::move(request), std::move(then), std::move(failed));
+}
+
+void job_actor::keep_back(step s) {
+  kept_ = kept_ ? join(std::move(*kept_), std::move(s)) : std::move(s);
+  if (!std::exchange(kept_due_, true))
+    delayed_send(this, std::chrono::milliseconds(options_.start_kept_ms), kept_too_long{});
+}
+
+caf::result<void> job_actor::write_kept(kept_too_long&) {
+  kept_due_ = false;
+  if (kept_)
+    commit_step({}, now_ms());
+  return {};
+}
+
+// The effects of what was kept back were run when it was.
+job_actor::step job_actor::join(step first, step then) {
+  auto append = [](auto& to, auto& from) { std::move(from.begin(), from.end(), std::back_inserter(to)); };
+  append(first.events, then.events);
+  append(first.movements, then.movements);
+  append(first.rows, then.rows);
+  append(first.feed, then.feed);
+  first.effects = std::move(then.effects);
+  return first;
 }
 
 void job_actor::request_ledger(book request_message, std::function<void(const booked&)> then,
@@ -142,8 +166,9 @@ caf::result<description> job_actor::commit_and_answer(step s, timestamp at) {
   auto effects = s.effects;
   commit_step(
       std::move(s), at,
-      [this, promise, effects = std::move(effects)](const booked&) mutable {
-        promise.deliver(description{{{"job_id", id()}, {"status", core_.status()}}});
+      [this, promise, status = core_.status(), effects = std::move(effects)](const booked&) mutable {
+        promise.deliver(description{
+            {{"job_id", id()}, {"status", status}}}); // as this step left it: later ones are not on the disk
         run_effects(effects);
         if (core_.is_forgotten())
           quit(); // memory is to forget it, too

@@ -1,5 +1,6 @@
 #include "actors/ledger/ledger_audit.hpp"
 
+#include "actors/job/open_job.hpp"
 #include "common/json.hpp"
 #include "storage/database.hpp"
 
@@ -222,8 +223,8 @@ private:
     auto row = from_.row(storage::table::open_jobs, job);
     if (!row)
       return wrong(row.error().message);
-    auto owner = *row ? unpack(**row) : result<json>{json()};
-    if (!owner || *owner != json(account_))
+    auto open = *row ? jobs::unpack_open_job(job, **row) : std::nullopt;
+    if (!open || open->account != account_)
       wrong("job " + job + " holds credits and is not open");
   }
 

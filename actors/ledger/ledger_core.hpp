@@ -5,8 +5,8 @@
 // docs/money.md says what the books and movements are for.
 
 #include "common/clock.hpp"
-#include "common/json.hpp"
 #include "common/money.hpp"
+#include "common/packed.hpp"
 
 #include <array>
 #include <deque>
@@ -45,6 +45,7 @@ struct transferred {
   timestamp at = 0;
 };
 /// Empty fields are left out: a ledger is written far more often than read.
+packed_map packed_fields(const transferred& x);
 void to_json(json& out, const transferred& x);
 void from_json(const json& in, transferred& x);
 

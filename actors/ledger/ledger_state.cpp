@@ -45,14 +45,17 @@ std::optional<route> route_of(std::string_view kind) {
   return std::nullopt;
 }
 
-void to_json(json& out, const transferred& x) {
-  out = {{"id", x.id}, {"amount", x.amount}, {"at", x.at}};
+packed_map packed_fields(const transferred& x) {
+  packed_map out("id", x.id, "amount", x.amount, "at", x.at);
   if (x.outstanding > 0)
-    out["outstanding"] = x.outstanding;
+    out.add("outstanding", x.outstanding);
   for (const auto& [name, field] : texts)
     if (!(x.*field).empty())
-      out[name] = x.*field;
+      out.add(name, x.*field);
+  return out;
 }
+
+void to_json(json& out, const transferred& x) { out = packed_fields(x).tree(); }
 
 void from_json(const json& in, transferred& x) {
   x.id = in.value("id", std::uint64_t{0});

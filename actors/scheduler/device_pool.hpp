@@ -20,6 +20,12 @@ struct warm_model {
   std::uint32_t vram_mib = 0;
 };
 
+/// What runs on a device: the number of its running_record, and its attempt.
+struct running_here {
+  index run = none;
+  std::uint64_t attempt = 0;
+};
+
 /// A recent failure: a hash of its job's id, and its model's number.
 struct device_failure {
   flat_index::hash job = 0;
@@ -44,7 +50,7 @@ struct alignas(64) device_record { // what a decision looks at comes first
   bool has_room = false; // it is in the index, under `room`
   std::uint64_t done = 0;
   std::vector<held_attempt> unclaimed; // what it says it runs and nobody here knows; it gets nothing new meanwhile
-  boost::container::small_vector<index, 4> running;   // stages
+  boost::container::small_vector<running_here, 2> running;
   boost::container::small_vector<warm_model, 4> warm; // most recently used last
   std::string id;
   room_key room;

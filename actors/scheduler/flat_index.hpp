@@ -30,6 +30,12 @@ public:
     return none;
   }
 
+  /// Asks for the memory in which it will be looked for.
+  void expect(hash h) const {
+    if (!cells_.empty())
+      prefetch(&cells_[h & mask()]);
+  }
+
   /// It must not be there.
   void insert(hash h, index value) {
     if ((size_ + 1) * 4 > cells_.size() * 3)
@@ -80,14 +86,14 @@ private:
     cells_[at] = c;
   }
   void grow() {
-    std::vector<cell> old(cells_.empty() ? 16 : cells_.size() * 2);
+    decltype(cells_) old(cells_.empty() ? 16 : cells_.size() * 2);
     old.swap(cells_);
     for (const auto& c : old)
       if (c.value != none)
         place(c);
   }
 
-  std::vector<cell> cells_;
+  std::vector<cell, huge_page_allocator<cell>> cells_;
   std::size_t size_ = 0;
 };
 

@@ -2,46 +2,85 @@
 
 #include "actors/scheduler/slab.hpp"
 
+#include <cmath>
+#include <optional>
 #include <unordered_map>
+#include <vector>
 
 namespace troupe::scheduling {
 
 /// How long stages take, learned: an exponentially weighted moving average (weight 1/5 to the newest, a plain mean of
-/// the first five) by (kind, model) and device type.
+/// the first five) by work, which is a kind and a model, and device type; and beside it the mean deviation from it, as
+/// TCP keeps it for its time-outs (Jacobson: "Congestion avoidance and control", SIGCOMM 1988). What a start takes
+/// longer because its model had to be loaded, or its inputs brought, is learned likewise, by the same two.
 class run_times {
 public:
-  void learn(index kind, index model, index device_type, std::uint32_t run_ms) {
-    if (averages_.size() >= averages_max && !averages_.contains(key{kind, model, device_type}))
+  struct average {
+    float mean_ms = 0;
+    float deviation_ms = 0;
+    float load_ms = 0;     // more when the model was not loaded
+    float transfer_ms = 0; // more when the inputs lay elsewhere
+    std::uint8_t samples = 0, loads = 0, transfers = 0;
+  };
+
+  /// The number of (kind, model); none when there are too many to remember.
+  index work(index kind, index model) {
+    auto at = std::uint64_t{kind} << 32 | model;
+    auto known = works_.find(at);
+    if (known != works_.end())
+      return known->second;
+    if (works_.size() >= works_max)
+      return none;
+    return works_.emplace(at, static_cast<index>(works_.size())).first->second;
+  }
+
+  /// `cold`: its model was loaded first; `far`: its inputs were brought first.
+  void learn(index work, index device_type, std::uint32_t run_ms, bool cold, bool far) {
+    if (work == none)
       return;
-    auto& average = averages_[key{kind, model, device_type}];
-    average.samples = average.samples < 5 ? average.samples + 1 : 5;
-    average.mean_ms += (static_cast<double>(run_ms) - average.mean_ms) / average.samples;
+    if (averages_.size() <= device_type)
+      averages_.resize(device_type + 1);
+    auto& of_type = averages_[device_type];
+    if (of_type.size() <= work)
+      of_type.resize(work + 1);
+    auto& own = of_type[work];
+    auto took = static_cast<float>(run_ms);
+    if (cold && own.samples > 0)
+      take(own.load_ms, own.loads, std::max(0.0f, took - own.mean_ms - (far ? own.transfer_ms : 0)));
+    else if (far && own.samples > 0)
+      take(own.transfer_ms, own.transfers, std::max(0.0f, took - own.mean_ms));
+    // What is known of the extra is taken off, so that the mean is of a start that has all it needs.
+    auto plain = std::max(0.0f, took - (cold ? own.load_ms : 0) - (far ? own.transfer_ms : 0));
+    auto off = std::abs(plain - own.mean_ms);
+    auto first = own.samples == 0;
+    take(own.mean_ms, own.samples, plain);
+    own.deviation_ms = first ? plain / 2 : own.deviation_ms + (off - own.deviation_ms) / 4;
   }
 
   /// Milliseconds; `otherwise` when nothing of the sort has run yet.
-  std::uint32_t expect(index kind, index model, index device_type, std::uint32_t otherwise) const {
-    auto known = averages_.find(key{kind, model, device_type});
-    return known == averages_.end() ? otherwise : static_cast<std::uint32_t>(known->second.mean_ms + 0.5);
+  std::uint32_t expect(index work, index device_type, std::uint32_t otherwise) const {
+    const auto* known = find(work, device_type);
+    return known == nullptr ? otherwise : static_cast<std::uint32_t>(known->mean_ms + 0.5f);
+  }
+
+  /// Null when nothing of the sort has run yet.
+  const average* find(index work, index device_type) const {
+    if (device_type >= averages_.size() || work >= averages_[device_type].size())
+      return nullptr;
+    const auto& own = averages_[device_type][work];
+    return own.samples == 0 ? nullptr : &own;
   }
 
 private:
-  static constexpr std::size_t averages_max = 100'000;
+  static constexpr std::size_t works_max = 100'000;
 
-  struct key {
-    index kind, model, device_type;
-    friend bool operator==(const key&, const key&) = default;
-  };
-  struct hash {
-    std::size_t operator()(const key& k) const noexcept {
-      return static_cast<std::size_t>(
-          (std::uint64_t{k.kind} * 0x9e3779b97f4a7c15ULL + k.model) * 0xff51afd7ed558ccdULL + k.device_type);
-    }
-  };
-  struct running_mean {
-    double mean_ms = 0;
-    int samples = 0;
-  };
-  std::unordered_map<key, running_mean, hash> averages_;
+  static void take(float& mean, std::uint8_t& samples, float newest) {
+    samples = static_cast<std::uint8_t>(samples < 5 ? samples + 1 : 5);
+    mean += (newest - mean) / static_cast<float>(samples);
+  }
+
+  std::unordered_map<std::uint64_t, index> works_;
+  std::vector<std::vector<average>> averages_; // by device type and work
 };
 
 } // namespace troupe::scheduling

@@ -15,15 +15,17 @@ constexpr auto ask_again = std::chrono::seconds(2);
 
 scheduler_actor::scheduler_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
                                  scheduling::limits limits, std::uint32_t epoch)
-  : visible(config, board, "scheduler", "main", ""), others_(std::move(others)), core_(limits, epoch) {}
+  : visible(config, board, "scheduler", "main", ""), others_(std::move(others)),
+    full_from_(std::min(limits.queue_max, limits.queue_per_account)), core_(limits, epoch) {}
 
 caf::behavior scheduler_actor::make_behavior() {
   delayed_send(this, tick_every, scheduler_tick{0});
   return {
-      on(&scheduler_actor::queue),   on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
-      on(&scheduler_actor::goes_on), on(&scheduler_actor::joined),      on(&scheduler_actor::left),
-      on(&scheduler_actor::explain), on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
-      on(&scheduler_actor::enable),  on(&scheduler_actor::placement),   on(&scheduler_actor::inspect_self),
+      on(&scheduler_actor::queue),        on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
+      on(&scheduler_actor::goes_on),      on(&scheduler_actor::joined),      on(&scheduler_actor::left),
+      on(&scheduler_actor::explain),      on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
+      on(&scheduler_actor::admission),    on(&scheduler_actor::enable),      on(&scheduler_actor::placement),
+      on(&scheduler_actor::inspect_self),
   };
 }
 
@@ -88,6 +90,14 @@ caf::result<description> scheduler_actor::queue_state(read_queue& m) {
                       {"account_running", load.running}}};
 }
 
+caf::result<description> scheduler_actor::admission(ask_admission& m) {
+  auto full = core_.would_refuse(account_id{m.account});
+  if (!full)
+    return description{json::object()};
+  return description{
+      {{"code", full->code}, {"reason", full->reason}, {"retry_after_s", (full->retry_after_ms + 999) / 1000}}};
+}
+
 caf::result<void> scheduler_actor::enable(device_enabled& m) {
   if (m.yes)
     apply(scheduling::device_enable{device_id{m.device}});
@@ -116,13 +126,15 @@ caf::result<void> scheduler_actor::tick(scheduler_tick&) {
 void scheduler_actor::apply(const scheduling::event& happened) {
   commands_.clear();
   core_.apply(happened, steady_ms(), commands_);
+  others_->a_line_may_be_full = core_.queue_length() >= full_from_;
   for (auto& command : std::exchange(commands_, {}))
     std::visit([this](const auto& c) { carry_out(c); }, command);
 }
 
 void scheduler_actor::carry_out(const scheduling::start& c) {
   // A job that does not want the stage any more, or cannot be read, must not keep the slot.
-  request(others_->directory, answer_time, routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt}))
+  request(others_->directory, answer_time,
+          routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt, c.second}))
       .then([](description&) {},
             [this, c](caf::error& why) {
               auto refused = read_refusal(why);

@@ -27,6 +27,7 @@ private:
   caf::result<void> left(device_left& m);
   caf::result<description> explain(explain_waiting& m);
   caf::result<description> queue_state(read_queue& m);
+  caf::result<description> admission(ask_admission& m);
   caf::result<void> enable(device_enabled& m);
   caf::result<description> placement(list_placement& m);
   caf::result<void> tick(scheduler_tick& m);
@@ -41,6 +42,7 @@ private:
   void carry_out(const scheduling::released& c);
 
   address_book_ptr others_;
+  std::size_t full_from_; // no line is full while fewer wait in all
   scheduling::scheduler_core core_;
   std::vector<scheduling::command> commands_;
 };

@@ -10,7 +10,7 @@ constexpr std::size_t name_bytes_max = 256;
 constexpr std::size_t models_max = 10'000; // names are kept for good
 constexpr std::size_t excluded_max = 64;
 constexpr std::size_t held_max = 10'000;
-constexpr std::size_t ended_max = 16'384; // attempts whose end is remembered
+constexpr index ended_max = 16'384; // attempts whose end is remembered
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
 constexpr virtual_time as_virtual(std::int64_t ms) { return ms * 1000; }
@@ -50,18 +50,19 @@ std::vector<command> scheduler_core::apply(const event& happened, timestamp now)
 // -- stages -----------------------------------------------------------------------------------------------------------
 
 flat_index::hash scheduler_core::hash_of(const stage_record& stage) {
-  return flat_index::hash_of({stage.job.data(), stage.job.size()}, stage.stage);
+  return flat_index::hash_of(stage.job.view(), stage.stage);
+}
+
+bool scheduler_core::is(const stage_record& stage, const stage_ref& ref) {
+  return stage.stage == ref.stage && stage.job.view() == ref.job.value;
 }
 
 index scheduler_core::find(const stage_ref& ref) const {
-  return by_ref_.find(flat_index::hash_of(ref.job.value, ref.stage), [&](index at) {
-    const auto& stage = stages_[at];
-    return stage.stage == ref.stage && std::ranges::equal(stage.job, ref.job.value);
-  });
+  return by_ref_.find(flat_index::hash_of(ref.job.value, ref.stage), [&](index at) { return is(stage_at(at), ref); });
 }
 
-stage_ref scheduler_core::ref_of(const stage_record& stage) const {
-  return {job_id{{stage.job.data(), stage.job.size()}}, stage.stage};
+stage_ref scheduler_core::ref_of(const stage_record& stage) {
+  return {job_id{std::string(stage.job.view())}, stage.stage};
 }
 
 bool scheduler_core::sensible(const stage_request& request) const {
@@ -75,33 +76,56 @@ bool scheduler_core::sensible(const stage_request& request) const {
 
 // True, with a `reject`, when the request is senseless or a line is full.
 bool scheduler_core::refuse(const stage_request& request) {
-  auto with = [&](const char* code, std::string reason, std::int64_t retry_after_ms = 0) {
-    out_->push_back(reject{request.ref, code, std::move(reason), retry_after_ms});
+  auto with = [&](std::string code, std::string reason, std::int64_t retry_after_ms = 0) {
+    out_->push_back(reject{request.ref, std::move(code), std::move(reason), retry_after_ms});
     return true;
   };
   if (!sensible(request))
     return with("invalid", "the stage's request is not one that can be scheduled");
-  if (waiting_ >= limits_.queue_max)
-    return with("queue_full", "the queue is full: " + std::to_string(waiting_) + " stages wait", retry_after());
-  auto account = queue_.find_account(request.account.value);
-  if (account != none && queue_.account_at(account).waiting >= limits_.queue_per_account)
-    return with("account_queue_full",
-                "the account has " + std::to_string(limits_.queue_per_account) + " stages waiting, its limit",
-                retry_after());
+  if (auto full = would_refuse(request.account))
+    return with(full->code, full->reason, full->retry_after_ms);
   return false;
 }
 
-// As long as one hundredth of the queue takes to drain, between a second and ten minutes.
-std::int64_t scheduler_core::retry_after() const {
-  auto drain = between_ends_ms_ * static_cast<double>(waiting_) / 100;
-  return static_cast<std::int64_t>(std::clamp(drain, 1000.0, 600'000.0));
+std::optional<reject> scheduler_core::would_refuse(const account_id& account, std::size_t stages) const {
+  // Who is refused waits until a hundredth of the line is gone, so that not all come back for the same place.
+  auto over = [stages](std::size_t waiting, std::size_t limit) -> std::size_t {
+    return waiting + stages <= limit ? 0 : std::max(waiting + stages - limit, limit / 100);
+  };
+  if (auto too_many = over(waiting_, limits_.queue_max); too_many > 0)
+    return reject{{},
+                  "queue_full",
+                  "the queue is full: " + std::to_string(waiting_) + " stages wait",
+                  time_to_drain(too_many, 1)};
+  auto known = queue_.find_account(account.value);
+  std::size_t waiting = known == none ? 0 : queue_.account_at(known).waiting;
+  auto too_many = over(waiting, limits_.queue_per_account);
+  if (too_many == 0)
+    return std::nullopt;
+  // Of what ends, its share is as large as of what runs.
+  auto own = known == none ? 1u : std::max(1u, queue_.account_at(known).running);
+  auto share = static_cast<double>(own) / static_cast<double>(std::max<std::size_t>(running_.size(), own));
+  return reject{{},
+                "account_queue_full",
+                "the account has " + std::to_string(waiting) + " stages waiting; " +
+                    std::to_string(limits_.queue_per_account) + " is its limit",
+                time_to_drain(too_many, share)};
+}
+
+// How long until so many stages have ended, at the rate of the last fifty or so; where none has ended for longer than
+// that rate says, at the rate that this leaves. Between a second and an hour.
+std::int64_t scheduler_core::time_to_drain(std::size_t stages, double share) const {
+  auto silent = last_end_ == 0 ? 0.0 : static_cast<double>(now_ - last_end_);
+  auto each = std::max(between_ends_ms_, silent) / share;
+  return static_cast<std::int64_t>(std::clamp(each * static_cast<double>(stages), 1000.0, 3'600'000.0));
 }
 
 // Makes the stage's record, neither waiting nor running yet.
-index scheduler_core::admit(const stage_request& request) {
+scheduler_core::admitted scheduler_core::admit(const stage_request& request) {
   requirement wanted;
   wanted.kind = kinds_.number(request.kind);
   wanted.model = request.model.empty() ? none : models_.number(request.model);
+  warm_on_.resize(models_.size());
   wanted.vram_mib = request.vram_mib;
   wanted.priority = request.priority;
   for (const auto& device : request.excluded)
@@ -110,46 +134,41 @@ index scheduler_core::admit(const stage_request& request) {
   wanted.excluded.erase(std::unique(wanted.excluded.begin(), wanted.excluded.end()), wanted.excluded.end());
 
   stage_record stage;
-  stage.job.assign(request.ref.job.value.begin(), request.ref.job.value.end());
+  stage.job = short_name(request.ref.job.value);
   stage.stage = request.ref.stage;
-  stage.account = queue_.account(request.account.value, request.weight);
-  stage.bucket = open_bucket(std::move(wanted));
   stage.estimate_ms = request.estimate_ms;
+  stage.may_run_twice = request.may_run_twice;
   stage.attempt = request.attempt_base;
   attempts_ = std::max(attempts_, request.attempt_base);
   auto hash = hash_of(stage);
-  auto at = stages_.add(std::move(stage));
+  auto at = queue_.stages().add(std::move(stage));
   by_ref_.insert(hash, at);
   if (!request.near.empty())
     near_[at] = {request.near.begin(),
                  request.near.begin() + static_cast<long>(std::min<std::size_t>(8, request.near.size()))};
-  return at;
+  auto account = queue_.account(request.account.value, request.weight);
+  return {at, account, open_bucket(std::move(wanted))};
 }
 
-void scheduler_core::forget(index stage) {
-  const auto& record = stages_[stage];
-  by_ref_.erase(hash_of(record), stage);
+void scheduler_core::forget(index stage, index bucket) {
+  by_ref_.erase(hash_of(stage_at(stage)), stage);
   if (!near_.empty())
     near_.erase(stage);
-  auto bucket = record.bucket;
-  stages_.remove(stage);
+  queue_.stages().remove(stage);
   close_bucket_if_empty(bucket);
 }
 
-void scheduler_core::enqueue(index stage, bool front) {
-  auto& record = stages_[stage];
-  record.device = none;
-  record.since = now_;
-  queue_.push(stage, record.account, record.bucket, front, clock_of(record.bucket), now_);
+void scheduler_core::enqueue(index stage, index account, index bucket, bool front) {
+  queue_.push(stage, account, bucket, front, clock_of(bucket), now_);
   ++waiting_;
-  ++waiting_in_[class_of(record.bucket)];
-  woken_.push_back(record.bucket);
+  ++waiting_in_[class_of(bucket)];
+  woken_.push_back(bucket);
 }
 
 void scheduler_core::unqueue(index stage) {
-  queue_.remove(stage);
   --waiting_;
-  --waiting_in_[class_of(stages_[stage].bucket)];
+  --waiting_in_[class_of(line_of(stage_at(stage)).bucket)];
+  queue_.remove(stage);
 }
 
 // -- events: stages ---------------------------------------------------------------------------------------------------
@@ -157,92 +176,142 @@ void scheduler_core::unqueue(index stage) {
 void scheduler_core::on(const stage_queued& e) {
   auto known = find(e.stage.ref);
   if (known != none) {
-    if (stages_[known].withdrawn)
+    if (stage_at(known).runs && running_[stage_at(known).where].withdrawn)
       out_->push_back(reject{e.stage.ref, "stopping", "its withdrawn attempt has not ended yet", 1000});
     return;
   }
-  if (!refuse(e.stage))
-    enqueue(admit(e.stage), false);
+  if (refuse(e.stage))
+    return;
+  auto stage = admit(e.stage);
+  auto returns = !preempted_.empty() && preempted_.contains(e.stage.ref); // it loses time, not its place in its line
+  enqueue(stage.stage, stage.account, stage.bucket, returns);
 }
 
 void scheduler_core::on(const stage_withdrawn& e) {
   auto stage = find(e.ref);
   if (stage == none)
     return;
-  auto& record = stages_[stage];
-  if (record.device == none) {
+  if (!stage_at(stage).runs) {
+    auto bucket = line_of(stage_at(stage)).bucket;
     unqueue(stage);
-    forget(stage);
-  } else if (!record.withdrawn) {
-    record.withdrawn = true;
-    out_->push_back(stop{e.ref, device_id{devices_.at(record.device).id}, record.attempt});
+    forget(stage, bucket);
+    return;
+  }
+  auto run = stage_at(stage).where;
+  for (auto at : {run, running_[run].twin}) {
+    if (at == none || running_[at].withdrawn)
+      continue;
+    running_[at].withdrawn = true;
+    out_->push_back(stop{e.ref, device_id{devices_.at(running_[at].device).id}, running_[at].attempt});
   }
 }
 
 void scheduler_core::on(const stage_ended& e) {
-  remember_end(e.attempt);
+  by_ref_.expect(flat_index::hash_of(e.ref.job.value, e.ref.stage));
+  ended_.add(e.attempt);
   auto device = devices_.find(e.device.value);
   claim(device, e.ref, e.attempt);
-  auto stage = find(e.ref);
-  if (stage == none || stages_[stage].attempt != e.attempt)
-    return; // a late report of an attempt that was given up
-  auto& record = stages_[stage];
-  if (record.device == none) {
-    if (record.lost) { // its device was thought lost, and had finished
-      charge_late(record, e);
-      unqueue(stage);
-      forget(stage);
-    }
+  auto run = find_run(device, e.attempt);
+  if (run != none) {
+    queue_.expect(running_[run].line);
+    if (running_[run].stage == none || is(stage_at(running_[run].stage), e.ref))
+      settle(run, e);
     return;
   }
-  if (record.device == device)
-    settle(stage, e);
+  auto stage = find(e.ref);
+  if (stage == none || stage_at(stage).runs || !stage_at(stage).lost || stage_at(stage).attempt != e.attempt)
+    return; // a late report of an attempt that was given up
+  // Its device was thought lost, and had finished.
+  charge_late(stage, e);
+  auto bucket = line_of(stage_at(stage)).bucket;
+  unqueue(stage);
+  forget(stage, bucket);
 }
 
-void scheduler_core::settle(index stage, const stage_ended& e) {
-  auto& record = stages_[stage];
-  auto at = record.device;
-  auto& device = devices_.at(at);
-  const auto& wanted = queue_.bucket_at(record.bucket).wanted;
-  queue_.correct(record.account, record.bucket, charge_for(record, device, e.run_ms) - record.charged);
-  if (e.how == outcome::ok && device.of_class != none)
-    run_times_.learn(wanted.kind, wanted.model, devices_.class_at(device.of_class).type, e.run_ms);
+index scheduler_core::find_run(index device, std::uint64_t attempt) const {
+  if (device == none)
+    return none;
+  const auto& running = devices_.at(device).running;
+  auto found = std::find_if(running.begin(), running.end(), [&](const auto& r) { return r.attempt == attempt; });
+  return found == running.end() ? none : found->run;
+}
+
+// One stage pays once: not for an attempt that was stopped for another's sake, and of two the one that is of use.
+bool scheduler_core::pays(const running_record& run, outcome how) const {
+  return run.stage != none &&
+         (how == outcome::ok || (run.twin == none && !(run.preempted && how == outcome::cancelled)));
+}
+
+void scheduler_core::settle(index run, const stage_ended& e) {
+  auto own = running_[run];
+  auto& device = devices_.at(own.device);
+  const auto& bucket = queue_.bucket_at(own.bucket);
+  if (own.stage != none)
+    prefetch(&stage_at(own.stage));
+  auto due = pays(own, e.how) ? charge_for(own.account, own.bucket, device, e.run_ms) : 0;
+  queue_.correct(own.account, own.bucket, own.line, due - own.charged);
+  if (e.how == outcome::ok && own.stage != none && device.of_class != none)
+    run_times_.learn(bucket.work, devices_.class_at(device.of_class).type, e.run_ms, own.cold, own.far);
   if (e.how == outcome::ok) {
     device.failed = 0;
     device.failures.clear();
     ++device.done;
-  } else if (e.how == outcome::device_fault) {
-    hold_against(at, record);
+  } else if (e.how == outcome::device_fault && own.stage != none) {
+    hold_against(own.device, stage_at(own.stage), bucket.wanted.model);
   }
   if (last_end_ != 0)
     between_ends_ms_ += (static_cast<double>(now_ - last_end_) - between_ends_ms_) / 50;
   last_end_ = now_;
-  vacate(stage);
-  forget(stage);
-  offered_.push_back(at);
+  if (!preempted_.empty() && (own.withdrawn || !own.preempted || e.how != outcome::cancelled))
+    preempted_.erase(e.ref);
+  if (own.twin != none)
+    part(run, e.how == outcome::ok);
+  auto stage = running_[run].stage;
+  vacate(run);
+  if (stage != none)
+    forget(stage, own.bucket);
+  else
+    close_bucket_if_empty(own.bucket);
+  offered_.push_back(own.device);
+}
+
+// One of two attempts ends. Where it had the result, the other is stopped and its end is of no account; else the stage
+// is the other's.
+void scheduler_core::part(index run, bool won) {
+  auto& own = running_[run];
+  auto other = std::exchange(own.twin, none);
+  running_[other].twin = none;
+  if (won) {
+    auto& loser = running_[other];
+    if (!loser.withdrawn)
+      out_->push_back(stop{ref_of(stage_at(own.stage)), device_id{devices_.at(loser.device).id}, loser.attempt});
+    loser.stage = none;
+  } else {
+    run_as(std::exchange(own.stage, none), other);
+  }
 }
 
 // That an attempt ended can be heard before that it goes on: the words come from its device and from its job.
-void scheduler_core::remember_end(std::uint64_t attempt) { ended_.push_back(attempt); }
-
 void scheduler_core::on(const stage_running& e) {
   claim(devices_.find(e.device.value), e.stage.ref, e.attempt);
-  if (std::find(ended_.begin(), ended_.end(), e.attempt) != ended_.end())
+  if (ended_.contains(e.attempt))
     return;
-  auto stage = find(e.stage.ref);
-  if (stage != none) {
-    auto& record = stages_[stage];
-    auto same_place = record.device != none && devices_.at(record.device).id == e.device.value;
-    if (record.attempt == e.attempt && same_place)
+  auto known = find(e.stage.ref);
+  admitted stage{};
+  if (known != none) {
+    auto& record = stage_at(known);
+    auto run = find_run(devices_.find(e.device.value), e.attempt);
+    if (run != none && running_[run].stage == known)
       return;
     // It waits: the attempt counts if it is the last one there was, or none was ever started here.
-    if (record.device != none || e.attempt < record.attempt) {
+    if (record.runs || e.attempt < record.attempt || e.attempt > attempts_) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
-    unqueue(stage);
+    stage = {known, line_of(record).account, line_of(record).bucket};
+    unqueue(known);
   } else {
-    if (e.attempt > attempt_max || e.device.empty() || !sensible(e.stage)) {
+    if (e.attempt > attempts_ || e.device.empty() || !sensible(e.stage)) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
@@ -252,35 +321,44 @@ void scheduler_core::on(const stage_running& e) {
 }
 
 // The stage is known, neither waiting nor running, and runs there already.
-void scheduler_core::attach(index stage, const device_id& where, std::uint64_t attempt) {
-  auto& record = stages_[stage];
-  attempts_ = std::max(attempts_, attempt);
+void scheduler_core::attach(const admitted& stage, const device_id& where, std::uint64_t attempt) {
   auto device = devices_.expect(where.value);
   auto& place = devices_.at(device);
   if (!place.up && place.running.empty())
     place.expected_since = now_;
-  record.charged = charge_for(record, place, expected_ms(record, place));
-  queue_.correct(record.account, record.bucket, record.charged);
-  record.reattached = true;
-  occupy(stage, device, attempt);
+  auto expected = expected_ms(stage_at(stage.stage), stage.bucket, place);
+  auto number = occupy(stage, device, attempt);
+  run_as(stage.stage, number);
+  auto& run = running_[number];
+  run.reattached = true;
+  run.charged = charge_for(stage.account, stage.bucket, place, expected);
+  queue_.correct(stage.account, stage.bucket, none, run.charged);
   place.overfull = place.slots_used > place.slots || place.vram_used > place.vram_mib;
   devices_.refresh(device);
 }
 
-// What a device that comes (back) says it runs.
+// What a device that comes (back) says it runs. A number that was not given out yet is a lie, and not believed: else it
+// would raise the numbers of all attempts to come.
 void scheduler_core::take_back(index at, const std::vector<held_attempt>& held) {
   auto& device = devices_.at(at);
   device.unclaimed.clear();
   device.unclaimed_since = now_;
   for (std::size_t i = 0; i < std::min<std::size_t>(held.size(), held_max); ++i) {
     auto stage = find(held[i].ref);
+    if (held[i].attempt > attempts_) {
+      out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});
+      continue;
+    }
     if (stage == none) {
       device.unclaimed.push_back(held[i]);
-    } else if (stages_[stage].device == none && held[i].attempt >= stages_[stage].attempt &&
-               held[i].attempt <= attempt_max) {
+      continue;
+    }
+    const auto& record = stage_at(stage);
+    if (!record.runs && held[i].attempt >= record.attempt) {
+      admitted taken{stage, line_of(record).account, line_of(record).bucket};
       unqueue(stage);
-      attach(stage, device_id{device.id}, held[i].attempt);
-    } else if (stages_[stage].device != at || stages_[stage].attempt != held[i].attempt) {
+      attach(taken, device_id{device.id}, held[i].attempt);
+    } else if (auto run = find_run(at, held[i].attempt); run == none || running_[run].stage != stage) {
       out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});
       device.unclaimed.push_back(held[i]);
     }
@@ -352,11 +430,10 @@ void scheduler_core::on(const device_enable& e) {
 }
 
 // Three failures in a row, of two jobs or two models, are the device's fault and not the work's.
-void scheduler_core::hold_against(index at, const stage_record& stage) {
+void scheduler_core::hold_against(index at, const stage_record& stage, index model) {
   auto& device = devices_.at(at);
   ++device.failed;
-  device.failures.push_back(
-      {flat_index::hash_of({stage.job.data(), stage.job.size()}), queue_.bucket_at(stage.bucket).wanted.model});
+  device.failures.push_back({flat_index::hash_of(stage.job.view()), model});
   if (device.failures.size() > 16)
     device.failures.erase(device.failures.begin() + 1); // the first one stays, to differ from
   const auto& first = device.failures.front();
@@ -377,20 +454,30 @@ void scheduler_core::lose(index at) {
   end_reservation(at);
   devices_.go_down(at);
   auto stranded = devices_.at(at).running;
-  for (auto stage : stranded) {
-    auto& record = stages_[stage];
-    queue_.correct(record.account, record.bucket, -record.charged); // lost work costs nothing
-    vacate(stage);
-    if (record.withdrawn) {
-      forget(stage);
-    } else if (++record.losses > limits_.losses_max) {
-      out_->push_back(reject{ref_of(record), "lost_too_often",
-                             "the devices it ran on were lost " + std::to_string(record.losses) + " times", 0});
-      forget(stage);
+  for (const auto& r : stranded) {
+    auto run = running_[r.run];
+    queue_.correct(run.account, run.bucket, run.line, -run.charged); // lost work costs nothing
+    auto too_often = run.stage != none && run.twin == none && stage_at(run.stage).losses >= limits_.losses_max;
+    if (run.stage != none && !run.withdrawn && !run.second && !too_often)
+      out_->push_back(moved{ref_of(stage_at(run.stage)), device_id{devices_.at(at).id}, run.attempt});
+    if (run.twin != none)
+      part(r.run, false);
+    auto stage = running_[r.run].stage;
+    vacate(r.run);
+    if (stage == none) {
+      close_bucket_if_empty(run.bucket);
+    } else if (run.withdrawn) {
+      forget(stage, run.bucket);
+    } else if (++stage_at(stage).losses; too_often) {
+      out_->push_back(reject{ref_of(stage_at(stage)), "lost_too_often",
+                             "the devices it ran on were lost " + std::to_string(stage_at(stage).losses) + " times",
+                             0});
+      forget(stage, run.bucket);
     } else {
+      auto& record = stage_at(stage);
+      record.runs = false;
       record.lost = true;
-      out_->push_back(moved{ref_of(record), device_id{devices_.at(at).id}, record.attempt});
-      enqueue(stage, true);
+      enqueue(stage, run.account, run.bucket, true);
     }
   }
 }
@@ -416,6 +503,9 @@ void scheduler_core::on(const tick&) {
   }
   queue_.forget_idle(now_ - limits_.account_memory_ms);
   reserve_for_starving();
+  preempt();
+  double_stragglers();
+  forget_preemptions();
 }
 
 } // namespace troupe::scheduling

@@ -11,14 +11,14 @@
 #include "actors/scheduler/fair_queue.hpp"
 #include "actors/scheduler/flat_index.hpp"
 #include "actors/scheduler/name_table.hpp"
+#include "actors/scheduler/recent_attempts.hpp"
 #include "actors/scheduler/run_times.hpp"
 #include "actors/scheduler/scheduler_events.hpp"
+#include "actors/scheduler/stage_record.hpp"
 #include "common/json.hpp"
 
-#include <boost/circular_buffer.hpp>
-#include <boost/container/small_vector.hpp>
-
 #include <array>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -51,7 +51,7 @@ public:
   std::vector<command> apply(const event& happened, timestamp now);
 
   /// Aborts when a promise is broken:
-  ///  1. a stage is either waiting or running on exactly one device;
+  ///  1. a stage is either waiting or running, on one device or, where it may and is a straggler, on two;
   ///  2. no stage is started above a device's slots or VRAM;
   ///  3. an account never has more stages started than its cap;
   ///  4. no stage waits while a device that may run it has room for it and its account is under the cap;
@@ -70,8 +70,17 @@ public:
   /// Where it runs, and as which attempt.
   std::optional<start> running_at(const stage_ref& ref) const;
 
+  /// Where it runs besides, as a straggler.
+  std::optional<start> second_at(const stage_ref& ref) const;
+
+  /// Why `stages` more of the account would be refused now; empty when they would not.
+  std::optional<reject> would_refuse(const account_id& account, std::size_t stages = 1) const;
+
   std::size_t queue_length() const { return waiting_; }
-  std::size_t running() const { return running_; }
+  /// Attempts; a straggler has two.
+  std::size_t running() const { return running_.size(); }
+  /// Stages, waiting or running.
+  std::size_t stages() const { return by_ref_.size(); }
   account_load load_of(const account_id& account) const;
   /// True when some device that is up offers the kind, whether it has room or not.
   bool offered(const std::string& kind) const;
@@ -82,23 +91,6 @@ public:
   json inspect(std::size_t rows_max = 100) const;
 
 private:
-  struct alignas(64) stage_record { // two cache lines, as a million of them are in no cache
-    boost::container::small_vector<char, 32> job;
-    std::uint32_t stage = 0;
-    index account = none;
-    index bucket = none;
-    std::uint32_t estimate_ms = 0;
-    std::uint32_t device_position = 0; // in its device's list
-    index device = none;               // where it runs; none: it waits
-    std::uint8_t losses = 0;
-    bool withdrawn = false;
-    bool reattached = false; // it ran already when it was heard of
-    bool lost = false;       // waits, but its last attempt may still report
-    std::uint64_t attempt = 0;
-    timestamp since = 0;      // queued or started
-    virtual_time charged = 0; // to the account when it was started
-  };
-
   /// A bucket that a device could serve next.
   struct candidate {
     virtual_time bound; // no stage of it has a lower key for this device
@@ -119,14 +111,21 @@ private:
   // stages
   static flat_index::hash hash_of(const stage_record& stage);
   index find(const stage_ref& ref) const;
-  index admit(const stage_request& request);
-  void forget(index stage);
-  void enqueue(index stage, bool front);
+  struct admitted {
+    index stage, account, bucket;
+  };
+  admitted admit(const stage_request& request);
+  void forget(index stage, index bucket);
+  void enqueue(index stage, index account, index bucket, bool front);
   void unqueue(index stage);
-  stage_ref ref_of(const stage_record& stage) const;
+  static stage_ref ref_of(const stage_record& stage);
+  static bool is(const stage_record& stage, const stage_ref& ref);
+  const stage_record& stage_at(index stage) const { return queue_.stages()[stage]; }
+  stage_record& stage_at(index stage) { return queue_.stages()[stage]; }
+  const line_record& line_of(const stage_record& waiting) const { return queue_.line_at(waiting.where); }
   bool sensible(const stage_request& request) const;
   bool refuse(const stage_request& request);
-  std::int64_t retry_after() const;
+  std::int64_t time_to_drain(std::size_t stages, double share) const;
 
   // placement
   index open_bucket(requirement wanted);
@@ -136,29 +135,46 @@ private:
   std::size_t class_of(index bucket) const;
   std::optional<priority_class> class_in_want(const device_class& own) const;
   static void note_use(device_class& own, std::size_t which, std::uint32_t run_ms);
-  index choose_entry(const device_record& device, std::optional<priority_class> only);
+  index choose_line(const device_record& device, std::optional<priority_class> only);
   index choose_aged(const device_record& device);
   bool may_run(const device_record& device, index bucket) const;
   index choose_device(index bucket, index stage) const;
-  void begin(index entry, index device);
-  void occupy(index stage, index device, std::uint64_t attempt);
-  void vacate(index stage);
+  void begin(index line, index device);
+  index occupy(const admitted& stage, index device, std::uint64_t attempt);
+  void run_as(index stage, index run);
+  void vacate(index run);
+  index find_run(index device, std::uint64_t attempt) const;
+  bool could_place(index bucket) const;
   virtual_time clock_of(index bucket) const;
-  std::uint32_t expected_ms(const stage_record& stage, const device_record& device) const;
-  virtual_time charge_for(const stage_record& stage, const device_record& device, std::uint32_t run_ms) const;
+  std::uint32_t expected_ms(const stage_record& stage, index bucket, const device_record& device) const;
+  virtual_time charge_for(index account, index bucket, const device_record& device, std::uint32_t run_ms) const;
 
   // faults
-  void hold_against(index device, const stage_record& stage);
+  void hold_against(index device, const stage_record& stage, index model);
   void lose(index device);
-  void attach(index stage, const device_id& device, std::uint64_t attempt);
+  void attach(const admitted& stage, const device_id& device, std::uint64_t attempt);
   void take_back(index device, const std::vector<held_attempt>& held);
-  void remember_end(std::uint64_t attempt);
   void claim(index device, const stage_ref& ref, std::uint64_t attempt);
+  bool is_cold(const device_record& device, index model) const;
+  bool is_far(index stage, const device_record& device) const;
+  double cost_ms(index stage, index bucket, const device_record& device) const;
+  void keep_for(index device, index bucket);
   void end_reservation(index device);
   void reserve_for_starving();
   index could_reserve(index bucket) const;
-  void settle(index stage, const stage_ended& e);
-  void charge_late(const stage_record& stage, const stage_ended& e);
+  std::vector<std::uint32_t> attempts_by_class(bool (*counts)(const running_record&, priority_class)) const;
+  void preempt();
+  index choose_victim(index bucket, const std::vector<std::uint32_t>& preemptible) const;
+  void preempt(index run, index bucket);
+  void forget_preemptions();
+  void double_stragglers();
+  bool is_straggler(const running_record& run) const;
+  index idle_device(const running_record& beside, const std::vector<std::uint32_t>& seconds) const;
+  void start_second(index run, index device);
+  void settle(index run, const stage_ended& e);
+  bool pays(const running_record& run, outcome how) const;
+  void part(index run, bool won);
+  void charge_late(index stage, const stage_ended& e);
 
   std::vector<index> classes_for(index bucket) const;
   json inspect_device(const device_record& device) const;
@@ -176,7 +192,6 @@ private:
   std::uint64_t starts_ = 0;
   std::size_t waiting_ = 0;
   std::array<std::size_t, 3> waiting_in_{}; // by priority class
-  std::size_t running_ = 0;
 
   std::int64_t last_end_ = 0;
   double between_ends_ms_ = 1000; // mean, over the last fifty or so
@@ -187,13 +202,20 @@ private:
   name_table kinds_;
   name_table models_;
   name_table types_;
-  slab<stage_record> stages_;
-  flat_index by_ref_;
+  flat_index by_ref_; // stages
+  slab<running_record> running_;
   std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
   fair_queue queue_;
   device_pool devices_;
   run_times run_times_;
-  boost::circular_buffer<std::uint64_t> ended_; // attempts, the last ones; seldom asked for, so not indexed
+  recent_attempts ended_;
+  struct preemptions {
+    std::uint32_t count = 0;
+    timestamp last = 0;
+  };
+  std::map<stage_ref, preemptions> preempted_; // stages that were stopped for others, until they end
+  std::vector<std::uint64_t> warm_on_;         // by model: the decision in whose device's memory it was seen last
+  std::uint64_t looks_ = 0;
 };
 
 } // namespace troupe::scheduling

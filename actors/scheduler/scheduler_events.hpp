@@ -39,7 +39,8 @@ struct stage_request {
   priority_class priority = priority_class::standard;
   std::uint64_t attempt_base = 0;  // the highest attempt the job has seen: the next one is above it
   std::vector<device_id> excluded; // devices that failed this stage
-  std::vector<node_id> near;       // nodes that hold its inputs: preferred among equals
+  std::vector<node_id> near;       // nodes that hold its inputs
+  bool may_run_twice = false;      // as a straggler, on an idle device: its work has no effect but its result
 };
 
 // -- what can happen --------------------------------------------------------------------------------------------------
@@ -109,8 +110,9 @@ struct start {
   stage_ref ref;
   device_id device;
   std::uint64_t attempt = 0; // rises with each start, over restarts too
+  bool second = false;       // beside an attempt that takes too long; the first result wins
 };
-/// Break the attempt off: withdrawn, or another attempt counts. Answered by stage_ended.
+/// Break the attempt off: withdrawn, preempted, or another attempt counts. Answered by stage_ended.
 struct stop {
   stage_ref ref;
   device_id device;
@@ -164,6 +166,13 @@ struct limits {
   std::array<double, 3> class_shares_min = {0.10, 0.10, 0.05};
   std::int64_t reserve_after_ms = 60'000; // who waits longer for VRAM gets a device reserved
   std::uint32_t warm_models_max = 8;      // remembered by device
+  std::int64_t preempt_after_ms = 2'000; // a stage of another class waits so long before it stops a preemptible one …
+  std::int64_t preempt_run_min_ms = 5'000;   // … that has run so long …
+  std::uint32_t preemptions_max = 3;         // … and was not stopped so often before
+  double straggler_factor = 2.0;             // a stage that runs so many times its mean …
+  double straggler_deviations = 4.0;         // … and so many mean deviations above it …
+  std::int64_t straggler_run_min_ms = 5'000; // … and at least so long is a straggler
+  double stragglers_share_max = 0.10;        // of the slots of a class of devices, for second attempts
 };
 
 } // namespace troupe::scheduling

@@ -30,13 +30,14 @@ std::string of_devices(std::size_t count, const std::string& kind) {
 
 std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) const {
   auto stage = find(ref);
-  if (stage == none || stages_[stage].device != none)
+  if (stage == none || stage_at(stage).runs)
     return std::nullopt;
-  const auto& record = stages_[stage];
-  const auto& wanted = queue_.bucket_at(record.bucket).wanted;
+  const auto& record = stage_at(stage);
+  const auto& line = line_of(record);
+  const auto& wanted = queue_.bucket_at(line.bucket).wanted;
   const auto& kind = kinds_.name(wanted.kind);
   offer_count n;
-  for (auto c : classes_for(record.bucket)) {
+  for (auto c : classes_for(line.bucket)) {
     for (auto at : devices_.classes()[c].devices) {
       const auto& device = devices_.at(at);
       if (!device.up)
@@ -53,20 +54,20 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
         ++n.draining;
       else if (!device.unclaimed.empty())
         ++n.reattaching;
-      else if (device.reserved_for != none && device.reserved_for != record.bucket)
+      else if (device.reserved_for != none && device.reserved_for != line.bucket)
         ++n.reserved;
       else
         ++n.busy;
     }
   }
-  const auto& account = queue_.account_at(record.account);
+  const auto& account = queue_.account_at(line.account);
   if (n.up == 0)
     return wait_reason{"no_device_offers", "no device that is up offers " + kind};
   if (n.too_small == n.up)
     return wait_reason{"too_large", "it needs " + std::to_string(wanted.vram_mib) +
                                         " MiB of device memory; the largest device that offers " + kind + " has " +
                                         std::to_string(n.largest_mib) + " MiB"};
-  if (n.busy > 0 && queue_.at_cap(record.account))
+  if (n.busy > 0 && queue_.at_cap(line.account))
     return wait_reason{"account_cap", "the account has " + std::to_string(account.running) + " stages running, and " +
                                           std::to_string(limits_.in_flight_per_account) + " is its limit"};
   if (n.busy > 0)
@@ -91,16 +92,16 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
 // By turns: while k stages of its own account go first, each other account has k turns of its weight to ours.
 std::optional<std::uint64_t> scheduler_core::position(const stage_ref& ref) const {
   auto stage = find(ref);
-  if (stage == none || stages_[stage].device != none)
+  if (stage == none || stage_at(stage).runs)
     return std::nullopt;
-  const auto& record = stages_[stage];
-  const auto& bucket = queue_.bucket_at(record.bucket);
-  auto entry = queue_.entry_of(stage);
-  auto weight = queue_.account_at(record.account).weight;
+  const auto& record = stage_at(stage);
+  const auto& line = line_of(record);
+  const auto& bucket = queue_.bucket_at(line.bucket);
+  auto weight = queue_.account_at(line.account).weight;
   std::uint64_t own = queue_.ahead_in_line(stage);
-  auto is_next = queue_.in_turn(entry) && bucket.turns.least().entry == entry;
+  auto is_next = queue_.is_next(record.where);
   auto turns = (own + (is_next ? 0 : 1)) * (bucket.weights - weight) / weight;
-  auto others = std::min<std::uint64_t>(turns, bucket.waiting - queue_.entry_at(entry).count);
+  auto others = std::min<std::uint64_t>(turns, bucket.waiting - line.count);
   return own + others + 1;
 }
 
@@ -109,11 +110,12 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
   auto place_in_line = position(ref);
   if (!place_in_line)
     return std::nullopt;
-  const auto& record = stages_[find(ref)];
+  const auto& record = stage_at(find(ref));
+  const auto& line = line_of(record);
   std::uint64_t slots = 0;
   std::vector<index> rivals;
   index type = none;
-  for (auto c : classes_for(record.bucket)) {
+  for (auto c : classes_for(line.bucket)) {
     const auto& own = devices_.classes()[c];
     if (own.slots_up == 0)
       continue;
@@ -126,14 +128,13 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
   std::sort(rivals.begin(), rivals.end());
   rivals.erase(std::unique(rivals.begin(), rivals.end()), rivals.end());
   auto mean = [&](index bucket) {
-    const auto& wanted = queue_.bucket_at(bucket).wanted;
-    return static_cast<double>(run_times_.expect(wanted.kind, wanted.model, type, record.estimate_ms));
+    return static_cast<double>(run_times_.expect(queue_.bucket_at(bucket).work, type, record.estimate_ms));
   };
-  auto work = static_cast<double>(*place_in_line) * mean(record.bucket);
-  auto turns = static_cast<double>(queue_.ahead_in_line(find(ref)) + 1) / queue_.account_at(record.account).weight;
+  auto work = static_cast<double>(*place_in_line) * mean(line.bucket);
+  auto turns = static_cast<double>(queue_.ahead_in_line(find(ref)) + 1) / queue_.account_at(line.account).weight;
   for (auto bucket : rivals) {
     const auto& other = queue_.bucket_at(bucket);
-    if (bucket != record.bucket)
+    if (bucket != line.bucket)
       work += std::min<double>(other.waiting, turns * static_cast<double>(other.weights)) * mean(bucket);
   }
   return static_cast<std::int64_t>(work / static_cast<double>(slots));
@@ -141,9 +142,10 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
 
 std::optional<start> scheduler_core::running_at(const stage_ref& ref) const {
   auto stage = find(ref);
-  if (stage == none || stages_[stage].device == none)
+  if (stage == none || !stage_at(stage).runs)
     return std::nullopt;
-  return start{ref, device_id{devices_.at(stages_[stage].device).id}, stages_[stage].attempt};
+  const auto& run = running_[stage_at(stage).where];
+  return start{ref, device_id{devices_.at(run.device).id}, run.attempt};
 }
 
 account_load scheduler_core::load_of(const account_id& account) const {
@@ -177,7 +179,7 @@ bool scheduler_core::is_offered_elsewhere(const stage_request& request) const {
 
 json scheduler_core::inspect(std::size_t rows_max) const {
   json out = {{"waiting", waiting_},
-              {"running", running_},
+              {"running", running_.size()},
               {"starts", starts_},
               {"attempts", attempts_},
               {"counts",
@@ -226,12 +228,17 @@ json scheduler_core::inspect_device(const device_record& device) const {
   for (const auto& warm : device.warm)
     out["warm"].push_back(models_.name(warm.model));
   for (std::size_t i = 0; i < std::min(running_max, device.running.size()); ++i) {
-    const auto& stage = stages_[device.running[i]];
-    out["running"].push_back({{"job", ref_of(stage).job},
-                              {"stage", stage.stage},
-                              {"attempt", stage.attempt},
-                              {"for_ms", now_ - stage.since},
-                              {"stopping", stage.withdrawn}});
+    const auto& run = running_[device.running[i].run];
+    json row = {{"attempt", run.attempt},
+                {"for_ms", now_ - run.since},
+                {"stopping", run.withdrawn || run.preempted || run.stage == none},
+                {"second", run.second}};
+    if (run.stage != none) {
+      auto ref = ref_of(stage_at(run.stage));
+      row["job"] = ref.job;
+      row["stage"] = ref.stage;
+    }
+    out["running"].push_back(std::move(row));
   }
   return out;
 }
@@ -245,7 +252,7 @@ json scheduler_core::inspect_bucket(const bucket_record& bucket) const {
           {"excluded", bucket.wanted.excluded},
           {"waiting", bucket.waiting},
           {"running", bucket.running},
-          {"accounts_in_line", bucket.turns.size()},
+          {"accounts_in_line", bucket.in_turn},
           {"has_reservation", bucket.reserved != none}};
 }
 

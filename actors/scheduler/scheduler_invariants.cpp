@@ -13,30 +13,43 @@ void scheduler_core::check_invariants() const {
 }
 
 void scheduler_core::check_stages() const {
-  std::size_t waiting = 0, running = 0;
+  std::size_t waiting = 0, named = 0;
   std::vector<std::uint32_t> started(queue_.accounts().end()), of_account(queue_.accounts().end());
   std::vector<std::uint32_t> of_bucket(queue_.buckets().end());
-  for (index at = 0; at < stages_.end(); ++at) {
-    if (!stages_.used(at))
+  const auto& stages = queue_.stages();
+  for (index at = 0; at < stages.end(); ++at) {
+    if (!stages.used(at))
       continue;
-    const auto& stage = stages_[at];
+    const auto& stage = stages[at];
     TROUPE_CHECK(find(ref_of(stage)) == at);
     TROUPE_CHECK(stage.attempt <= attempts_);
-    if (stage.device == none) {
+    if (!stage.runs) {
       ++waiting;
-      TROUPE_CHECK(!stage.withdrawn);
-      const auto& entry = queue_.entry_at(queue_.entry_of(at));
-      TROUPE_CHECK(entry.account == stage.account && entry.bucket == stage.bucket);
+      TROUPE_CHECK(line_of(stage).count > 0);
       continue;
     }
-    ++running;
-    ++of_account[stage.account];
-    ++of_bucket[stage.bucket];
-    started[stage.account] += stage.reattached ? 0 : 1;
-    TROUPE_CHECK(devices_.at(stage.device).running.at(stage.device_position) == at);
+    TROUPE_CHECK(running_.used(stage.where));
+    const auto& run = running_[stage.where];
+    TROUPE_CHECK(run.stage == at && run.attempt == stage.attempt);
+    ++named;
+  }
+  for (index at = 0; at < running_.end(); ++at) {
+    if (!running_.used(at))
+      continue;
+    const auto& run = running_[at];
+    ++of_account[run.account];
+    ++of_bucket[run.bucket];
+    started[run.account] += run.reattached ? 0 : 1;
+    TROUPE_CHECK(find_run(run.device, run.attempt) == at);
+    if (run.twin == none) {
+      TROUPE_CHECK(run.stage == none || stages[run.stage].where == at);
+      continue;
+    }
+    TROUPE_CHECK(running_.used(run.twin) && running_[run.twin].twin == at && running_[run.twin].stage == run.stage);
+    TROUPE_CHECK(stages[run.stage].may_run_twice && running_[run.twin].device != run.device);
   }
   TROUPE_CHECK(waiting_in_[0] + waiting_in_[1] + waiting_in_[2] == waiting_);
-  TROUPE_CHECK(waiting == waiting_ && running == running_ && by_ref_.size() == waiting + running);
+  TROUPE_CHECK(waiting == waiting_ && by_ref_.size() == waiting + named);
   for (index at = 0; at < queue_.accounts().end(); ++at) {
     if (!queue_.accounts().used(at))
       continue;
@@ -54,9 +67,9 @@ void scheduler_core::check_devices() const {
       continue;
     const auto& device = devices_.at(at);
     std::uint32_t vram = 0;
-    for (auto stage : device.running) {
-      TROUPE_CHECK(stages_[stage].device == at);
-      vram += queue_.bucket_at(stages_[stage].bucket).wanted.vram_mib;
+    for (const auto& r : device.running) {
+      TROUPE_CHECK(running_[r.run].device == at && running_[r.run].attempt == r.attempt);
+      vram += queue_.bucket_at(running_[r.run].bucket).wanted.vram_mib;
     }
     TROUPE_CHECK(vram == device.vram_used);
     if (device.reserved_for != none)
@@ -75,9 +88,10 @@ void scheduler_core::check_nothing_startable_waits() const {
 }
 
 bool scheduler_core::someone_may_start(index bucket) const {
-  for (index at = 0; at < stages_.end(); ++at)
-    if (stages_.used(at) && stages_[at].device == none && stages_[at].bucket == bucket &&
-        !queue_.at_cap(stages_[at].account))
+  const auto& stages = queue_.stages();
+  for (index at = 0; at < stages.end(); ++at)
+    if (stages.used(at) && !stages[at].runs && line_of(stages[at]).bucket == bucket &&
+        !queue_.at_cap(line_of(stages[at]).account))
       return true;
   return false;
 }

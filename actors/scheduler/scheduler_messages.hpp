@@ -19,7 +19,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(outcome, {{outcome::ok, "ok"},
                                        {outcome::unknown, "unknown"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ref, job, stage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_request, ref, account, weight, kind, model, vram_mib, estimate_ms,
-                                                priority, attempt_base, excluded, near)
+                                                priority, attempt_base, excluded, near, may_run_twice)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(held_attempt, ref, attempt)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(device_up, device, node, type, kinds, slots, vram_mib, running)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ended, ref, attempt, device, how, run_ms)
@@ -89,6 +89,13 @@ struct read_queue {
 };
 TROUPE_MESSAGE(read_queue, account)
 
+/// Whether a stage more of the account would find a place; answered by {} where it would, else by
+/// {"code", "reason", "retry_after_s"}.
+struct ask_admission {
+  std::string account;
+};
+TROUPE_MESSAGE(ask_admission, account)
+
 struct scheduler_tick {
   timestamp at = 0;
 };
@@ -108,4 +115,5 @@ CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::read_queue))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::scheduler_tick))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_enabled))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::list_placement))
+CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::ask_admission))
 CAF_END_TYPE_ID_BLOCK(troupe_scheduler)

@@ -25,7 +25,9 @@ index scheduler_core::open_bucket(requirement wanted) {
   if (bucket != none)
     return bucket;
   auto kind = wanted.kind;
+  auto work = run_times_.work(wanted.kind, wanted.model);
   bucket = queue_.add_bucket(std::move(wanted));
+  queue_.bucket_at(bucket).work = work;
   for (index c = 0; c < devices_.classes().size(); ++c)
     if (devices_.classes()[c].offers(kind))
       devices_.class_at(c).buckets.push_back(bucket);
@@ -61,37 +63,41 @@ virtual_time scheduler_core::clock_of(index bucket) const {
 
 // -- cost -------------------------------------------------------------------------------------------------------------
 
-std::uint32_t scheduler_core::expected_ms(const stage_record& stage, const device_record& device) const {
+std::uint32_t scheduler_core::expected_ms(const stage_record& stage, index bucket, const device_record& device) const {
   if (device.of_class == none)
     return stage.estimate_ms;
-  const auto& wanted = queue_.bucket_at(stage.bucket).wanted;
-  return run_times_.expect(wanted.kind, wanted.model, devices_.classes()[device.of_class].type, stage.estimate_ms);
+  return run_times_.expect(queue_.bucket_at(bucket).work, devices_.classes()[device.of_class].type, stage.estimate_ms);
 }
 
 // Device time × the share of the device it keeps from others (of its VRAM or its slots, whichever is more), by weight.
-virtual_time scheduler_core::charge_for(const stage_record& stage, const device_record& device,
+virtual_time scheduler_core::charge_for(index account, index bucket, const device_record& device,
                                         std::uint32_t run_ms) const {
-  auto vram = queue_.bucket_at(stage.bucket).wanted.vram_mib;
+  auto vram = queue_.front_of(bucket).vram_mib;
   auto share = device.slots > 0 ? 1.0 / device.slots : 1.0;
   if (device.vram_mib > 0)
     share = std::max(share, std::min(1.0, static_cast<double>(vram) / device.vram_mib));
-  auto cost = std::max(1u, run_ms) * 1000.0 * share / queue_.account_at(stage.account).weight;
+  auto cost = std::max(1u, run_ms) * 1000.0 * share / queue_.account_at(account).weight;
   return std::max<virtual_time>(1, static_cast<virtual_time>(cost));
 }
 
-void scheduler_core::charge_late(const stage_record& stage, const stage_ended& e) {
-  auto device = devices_.find(e.device.value);
-  queue_.correct(stage.account, stage.bucket,
-                 charge_for(stage, device == none ? device_record{} : devices_.at(device), e.run_ms));
+void scheduler_core::charge_late(index stage, const stage_ended& e) {
+  auto at = devices_.find(e.device.value);
+  const auto& line = line_of(stage_at(stage));
+  auto amount = charge_for(line.account, line.bucket, at == none ? device_record{} : devices_.at(at), e.run_ms);
+  queue_.correct(line.account, line.bucket, stage_at(stage).where, amount);
 }
 
 // -- a device has room ------------------------------------------------------------------------------------------------
 
 bool scheduler_core::may_run(const device_record& device, index bucket) const {
-  const auto& wanted = queue_.bucket_at(bucket).wanted;
-  return device.takes_work() && device.fits(wanted.vram_mib) &&
-         (device.reserved_for == none || device.reserved_for == bucket) &&
-         (wanted.excluded.empty() || !std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id));
+  const auto& wanted = queue_.front_of(bucket);
+  if (!device.takes_work() || !device.fits(wanted.vram_mib) ||
+      (device.reserved_for != none && device.reserved_for != bucket))
+    return false;
+  if (!wanted.picky)
+    return true;
+  const auto& excluded = queue_.bucket_at(bucket).wanted.excluded;
+  return !std::binary_search(excluded.begin(), excluded.end(), device.id);
 }
 
 // Fills the device: the account whose turn it is, over all buckets that the device can serve.
@@ -102,22 +108,22 @@ void scheduler_core::offer(index at) {
     const auto& device = devices_.at(at);
     if (device.reserved_for != none && queue_.head(device.reserved_for) == none)
       end_reservation(at);
-    index entry = none;
+    index line = none;
     if (limits_.aging_period > 0 && (starts_ + 1) % limits_.aging_period == 0)
-      entry = choose_aged(device);
-    if (auto in_want = class_in_want(devices_.class_at(device.of_class)); in_want && entry == none)
-      entry = choose_entry(device, in_want);
-    if (entry == none)
-      entry = choose_entry(device, std::nullopt);
-    if (entry == none)
+      line = choose_aged(device);
+    if (auto in_want = class_in_want(devices_.class_at(device.of_class)); in_want && line == none)
+      line = choose_line(device, in_want);
+    if (line == none)
+      line = choose_line(device, std::nullopt);
+    if (line == none)
       break;
-    begin(entry, at);
+    begin(line, at);
   }
   devices_.refresh(at);
 }
 
 std::size_t scheduler_core::class_of(index bucket) const {
-  return static_cast<std::size_t>(queue_.bucket_at(bucket).wanted.priority);
+  return static_cast<std::size_t>(queue_.front_of(bucket).priority);
 }
 
 // The class that is furthest below what it is to get at least, by a stage's time or more; none when there is none, or
@@ -149,36 +155,39 @@ void scheduler_core::note_use(device_class& own, std::size_t which, std::uint32_
 }
 
 // `only`: of that class, or none.
-index scheduler_core::choose_entry(const device_record& device, std::optional<priority_class> only) {
+index scheduler_core::choose_line(const device_record& device, std::optional<priority_class> only) {
   // To know what comes first in a bucket costs more than to know what it cannot come before: the most promising bucket
   // is looked into first, and nearly all others then need not be.
   candidates_.clear();
+  ++looks_;
+  for (const auto& warm : device.warm)
+    warm_on_[warm.model] = looks_;
   for (auto bucket : devices_.class_at(device.of_class).buckets) {
-    const auto& record = queue_.bucket_at(bucket);
-    if (record.turns.empty() || (only && record.wanted.priority != *only) || !may_run(device, bucket))
+    const auto& front = queue_.front_of(bucket);
+    if (front.empty || (only && front.priority != *only) || !may_run(device, bucket))
       continue;
-    auto shift = shift_of(record.wanted.priority, limits_);
-    if (devices_.is_warm(device, record.wanted.model))
+    auto shift = shift_of(front.priority, limits_);
+    if (front.model != none && warm_on_[front.model] == looks_)
       shift -= limits_.warm_lead_ms * 1000;
-    candidates_.push_back({record.turns.bound() + shift, shift, bucket});
+    candidates_.push_back({front.bound + shift, shift, bucket});
     if (candidates_.back().bound < candidates_.front().bound)
       std::swap(candidates_.back(), candidates_.front());
   }
   index best = none;
   virtual_time best_key = 0;
-  std::uint64_t best_order = 0;
+  ticket_number best_ticket = 0;
   for (const auto& c : candidates_) {
     if (best != none && c.bound > best_key)
       continue;
-    auto entry = queue_.head(c.bucket);
-    if (entry == none)
+    auto line = queue_.head(c.bucket);
+    if (line == none)
       continue;
     const auto& top = queue_.bucket_at(c.bucket).turns.first();
     auto key = top.key + c.shift;
-    if (best == none || key < best_key || (key == best_key && top.order < best_order)) {
-      best = entry;
+    if (best == none || key < best_key || (key == best_key && top.ticket < best_ticket)) {
+      best = line;
       best_key = key;
-      best_order = top.order;
+      best_ticket = top.ticket;
     }
   }
   return best;
@@ -187,14 +196,14 @@ index scheduler_core::choose_entry(const device_record& device, std::optional<pr
 // The account that has waited longest, if that is too long; none otherwise.
 index scheduler_core::choose_aged(const device_record& device) {
   index best = none;
-  auto best_since = now_ - limits_.aging_after_ms;
+  auto latest = now_ - limits_.aging_after_ms;
   for (auto bucket : devices_.class_at(device.of_class).buckets) {
-    if (queue_.bucket_at(bucket).turns.empty() || !may_run(device, bucket))
+    if (queue_.front_of(bucket).empty || !may_run(device, bucket))
       continue;
-    auto entry = queue_.oldest(bucket);
-    if (entry != none && queue_.entry_at(entry).since <= best_since) {
-      best = entry;
-      best_since = queue_.entry_at(entry).since - 1;
+    auto line = queue_.oldest(bucket, latest);
+    if (line != none) {
+      best = line;
+      latest = queue_.line_at(line).since - 1;
     }
   }
   return best;
@@ -204,34 +213,68 @@ index scheduler_core::choose_aged(const device_record& device) {
 
 // Starts what the bucket holds while there are devices for it.
 void scheduler_core::place(index bucket) {
-  if (!queue_.buckets().used(bucket))
+  if (!queue_.buckets().used(bucket) || !could_place(bucket))
     return;
-  for (auto entry = queue_.head(bucket); entry != none; entry = queue_.head(bucket)) {
-    auto device = choose_device(bucket, queue_.entry_at(entry).first);
+  for (auto line = queue_.head(bucket); line != none; line = queue_.head(bucket)) {
+    auto device = choose_device(bucket, queue_.line_at(line).first);
     if (device == none)
       return;
-    begin(entry, device);
+    begin(line, device);
     devices_.refresh(device);
   }
 }
 
-// A warm model, then a node that has the inputs, then the tightest fit, then the least loaded.
+// Whether any device that offers its kind has room at all: where all are busy, whose turn it is need not be known.
+bool scheduler_core::could_place(index bucket) const {
+  const auto& record = queue_.bucket_at(bucket);
+  return record.reserved != none ||
+         std::any_of(devices_.classes().begin(), devices_.classes().end(),
+                     [&](const auto& c) { return !c.room.empty() && c.offers(record.wanted.kind); });
+}
+
+// What is not known yet of a load or a transfer.
+constexpr double load_guess_ms = 2'000, transfer_guess_ms = 500;
+
+bool scheduler_core::is_cold(const device_record& device, index model) const {
+  return model != none && !devices_.is_warm(device, model);
+}
+
+bool scheduler_core::is_far(index stage, const device_record& device) const {
+  if (near_.empty())
+    return false;
+  auto near = near_.find(stage);
+  return near != near_.end() && std::none_of(near->second.begin(), near->second.end(),
+                                             [&](const auto& node) { return node.value == device.node; });
+}
+
+// Until it would have ended there.
+double scheduler_core::cost_ms(index stage, index bucket, const device_record& device) const {
+  const auto& record = queue_.bucket_at(bucket);
+  const auto* known = run_times_.find(record.work, devices_.classes()[device.of_class].type);
+  double out =
+      known != nullptr ? static_cast<double>(known->mean_ms) : static_cast<double>(stage_at(stage).estimate_ms);
+  if (is_cold(device, record.wanted.model))
+    out += known != nullptr && known->loads > 0 ? known->load_ms : load_guess_ms;
+  if (is_far(stage, device))
+    out += known != nullptr && known->transfers > 0 ? known->transfer_ms : transfer_guess_ms;
+  return out;
+}
+
+// Where it ends soonest: run time, and what loading its model and bringing its inputs takes; of equals the tightest fit
+// in VRAM, so that the others stay whole, then the least loaded.
 index scheduler_core::choose_device(index bucket, index stage) const {
   constexpr int looks = 16; // a preference is not worth a long search
   const auto& record = queue_.bucket_at(bucket);
   const auto& wanted = record.wanted;
   auto near = near_.find(stage);
-  using rank = std::tuple<bool, bool, room_key>;
+  using rank = std::pair<double, room_key>;
   index best = none;
   rank best_rank;
   auto consider = [&](index at) {
     const auto& device = devices_.at(at);
     if (device.of_class == none || !devices_.classes()[device.of_class].offers(wanted.kind) || !may_run(device, bucket))
       return false;
-    auto is_near = near != near_.end() && std::any_of(near->second.begin(), near->second.end(),
-                                                      [&](auto& n) { return n.value == device.node; });
-    auto own =
-        rank{!devices_.is_warm(device, wanted.model), !is_near, room_key{device.vram_free(), device.slots_used, at}};
+    auto own = rank{cost_ms(stage, bucket, device), room_key{device.vram_free(), device.slots_used, at}};
     if (best == none || own < best_rank) {
       best = at;
       best_rank = own;
@@ -265,61 +308,89 @@ index scheduler_core::choose_device(index bucket, index stage) const {
 
 // -- what a start changes ---------------------------------------------------------------------------------------------
 
-void scheduler_core::begin(index entry, index at) {
-  auto stage = queue_.entry_at(entry).first;
-  auto& record = stages_[stage];
+void scheduler_core::begin(index at_line, index at) {
+  const auto& line = queue_.line_at(at_line);
+  auto stage = line.first;
+  auto account = line.account;
+  auto bucket = line.bucket;
   auto& device = devices_.at(at);
   auto& own = devices_.class_at(device.of_class);
-  own.clock = std::max(own.clock, queue_.key_of(entry));
-  record.charged = charge_for(record, device, expected_ms(record, device));
-  note_use(own, class_of(record.bucket), expected_ms(record, device));
-  queue_.serve(entry, record.charged, now_);
+  own.clock = std::max(own.clock, queue_.key_of(at_line));
+  auto expected = expected_ms(stage_at(stage), bucket, device);
+  auto charged = charge_for(account, bucket, device, expected);
+  note_use(own, class_of(bucket), expected);
+  auto cold = is_cold(device, queue_.front_of(bucket).model);
+  auto far = is_far(stage, device);
+  queue_.serve(at_line, charged, now_);
   --waiting_;
-  --waiting_in_[class_of(record.bucket)];
+  --waiting_in_[class_of(bucket)];
   ++starts_;
-  occupy(stage, at, ++attempts_);
-  auto reserved = queue_.bucket_at(record.bucket).reserved;
+  auto number = occupy({stage, account, bucket}, at, ++attempts_);
+  run_as(stage, number);
+  auto& run = running_[number];
+  run.charged = charged;
+  run.line = at_line;
+  run.cold = cold;
+  run.far = far;
+  auto reserved = queue_.bucket_at(bucket).reserved;
   if (reserved != none)
     end_reservation(reserved);
-  out_->push_back(start{ref_of(record), device_id{device.id}, record.attempt});
+  out_->push_back(start{ref_of(stage_at(stage)), device_id{device.id}, run.attempt});
 }
 
-void scheduler_core::occupy(index stage, index at, std::uint64_t attempt) {
-  auto& record = stages_[stage];
-  auto& bucket = queue_.bucket_at(record.bucket);
-  auto& device = devices_.at(at);
-  record.attempt = attempt;
-  record.device = at;
-  record.since = now_;
+index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t attempt) {
+  auto number = running_.add({});
+  auto& run = running_[number];
+  run.stage = stage.stage;
+  run.account = stage.account;
+  run.bucket = stage.bucket;
+  run.device = at;
+  run.attempt = attempt;
+  run.since = now_;
+  run.may_run_twice = stage_at(stage.stage).may_run_twice;
+  devices_.at(at).running.push_back({number, attempt});
+  auto& own = queue_.bucket_at(stage.bucket);
+  devices_.occupy(at, own.wanted.vram_mib);
+  devices_.warm(at, own.wanted.model, own.wanted.vram_mib);
+  queue_.started(stage.account);
+  ++own.running;
+  return number;
+}
+
+// This attempt is from now on the one of which its job knows, or the first of two.
+void scheduler_core::run_as(index stage, index run) {
+  auto& record = stage_at(stage);
+  running_[run].second = false;
+  record.attempt = running_[run].attempt;
+  record.runs = true;
+  record.where = run;
   record.lost = false;
-  record.device_position = static_cast<std::uint32_t>(device.running.size());
-  device.running.push_back(stage);
-  devices_.occupy(at, bucket.wanted.vram_mib);
-  devices_.warm(at, bucket.wanted.model, bucket.wanted.vram_mib);
-  queue_.started(record.account);
-  ++bucket.running;
-  ++running_;
 }
 
-// The caller refreshes or offers the device.
-void scheduler_core::vacate(index stage) {
-  auto& record = stages_[stage];
-  auto& bucket = queue_.bucket_at(record.bucket);
-  auto& device = devices_.at(record.device);
-  auto last = device.running.back();
-  device.running[record.device_position] = last;
-  stages_[last].device_position = record.device_position;
+// The caller sees to the stage, and refreshes or offers the device.
+void scheduler_core::vacate(index run) {
+  auto own = running_[run];
+  auto& bucket = queue_.bucket_at(own.bucket);
+  auto& device = devices_.at(own.device);
+  auto place = std::find_if(device.running.begin(), device.running.end(), [&](const auto& r) { return r.run == run; });
+  TROUPE_CHECK(place != device.running.end());
+  *place = device.running.back();
   device.running.pop_back();
-  devices_.vacate(record.device, bucket.wanted.vram_mib);
+  devices_.vacate(own.device, bucket.wanted.vram_mib);
   --bucket.running;
-  --running_;
-  record.device = none;
-  record.reattached = false;
-  if (queue_.ended(record.account, now_))
-    queue_.unpark(record.account, now_, woken_);
+  running_.remove(run);
+  if (queue_.ended(own.account, now_))
+    queue_.unpark(own.account, now_, woken_);
 }
 
 // -- reservations -----------------------------------------------------------------------------------------------------
+
+void scheduler_core::keep_for(index at, index bucket) {
+  devices_.at(at).reserved_for = bucket;
+  queue_.bucket_at(bucket).reserved = at;
+  ++devices_.class_at(devices_.at(at).of_class).reservations;
+  devices_.refresh(at);
+}
 
 void scheduler_core::end_reservation(index at) {
   auto& device = devices_.at(at);
@@ -340,19 +411,15 @@ void scheduler_core::reserve_for_starving() {
   for (index b = 0; b < queue_.buckets().end(); ++b) {
     if (!queue_.buckets().used(b) || queue_.bucket_at(b).wanted.vram_mib == 0 || queue_.bucket_at(b).reserved != none)
       continue;
-    auto entry = queue_.oldest(b);
-    if (entry != none && queue_.entry_at(entry).since <= since && could_reserve(b) != none) {
+    auto line = queue_.oldest(b, since);
+    if (line != none && could_reserve(b) != none) {
       starving = b;
-      since = queue_.entry_at(entry).since - 1;
+      since = queue_.line_at(line).since - 1;
     }
   }
   if (starving == none)
     return;
-  auto at = could_reserve(starving);
-  devices_.at(at).reserved_for = starving;
-  queue_.bucket_at(starving).reserved = at;
-  ++devices_.class_at(devices_.at(at).of_class).reservations;
-  devices_.refresh(at);
+  keep_for(could_reserve(starving), starving);
 }
 
 // The emptiest device that could run the bucket's stages when it has room.

@@ -7,7 +7,6 @@ namespace troupe::scheduling {
 
 namespace {
 
-constexpr unsigned digit_bits = 4;
 constexpr std::uint64_t sign = std::uint64_t{1} << 63; // turned over, so that negative keys come first
 
 } // namespace
@@ -20,148 +19,107 @@ std::size_t turn_order::slot_of(virtual_time key) const {
 }
 
 std::size_t turn_order::lowest_slot() const {
-  auto slot = std::find_if(slots_.begin(), slots_.end(), [](const auto& s) { return !s.empty(); });
-  TROUPE_CHECK(slot != slots_.end());
-  return static_cast<std::size_t>(slot - slots_.begin());
+  auto word = std::find_if(filled_.begin(), filled_.end(), [](auto bits) { return bits != 0; });
+  TROUPE_CHECK(word != filled_.end());
+  return static_cast<std::size_t>(word - filled_.begin()) * 64 + static_cast<std::size_t>(std::countr_zero(*word));
 }
 
 const turn& turn_order::least() const {
   if (!near_.empty())
-    return near_.front();
-  const auto& slot = slots_[lowest_slot()];
-  return *std::min_element(slot.begin(), slot.end(), [](const auto& a, const auto& b) { return a.before(b); });
+    return near_.back();
+  const auto& lowest = slot_at(lowest_slot());
+  return *std::min_element(lowest.begin(), lowest.end(), [](const auto& a, const auto& b) { return a.before(b); });
 }
 
-void turn_order::insert(const turn& t, turn_places& places) {
+void turn_order::insert(const turn& t) {
   if (size_++ == 0) {
     base_ = t.key;
     near_last_ = t;
   }
+  if (!is_near(t) && near_.size() + 1 == size_ && near_.size() < near_max)
+    near_last_ = t; // a short order is all in the list
   if (!is_near(t)) {
-    file(t, places);
+    file(t);
     return;
   }
-  near_.push_back(t);
-  sift_up(near_.size() - 1, places);
-}
-
-void turn_order::remove(index entry, turn_places& places) {
-  auto place = std::exchange(places[entry], turn_place{});
-  auto& from = place.slot == near_slot ? near_ : slots_[place.slot];
-  auto last = from.back();
-  from.pop_back();
-  --size_;
-  if (place.at == from.size())
-    return;
-  from[place.at] = last;
-  places[last.entry].at = place.at;
-  if (place.slot == near_slot) {
-    sift_up(place.at, places);
-    sift_down(places[last.entry].at, places);
-  }
-}
-
-void turn_order::replace(const turn& t, turn_places& places) {
-  auto place = places[t.entry];
-  if (place.slot == near_slot && is_near(t)) {
-    near_[place.at] = t;
-    sift_up(place.at, places);
-    sift_down(places[t.entry].at, places);
-  } else if (place.slot != near_slot && !is_near(t) && slot_of(t.key) == place.slot) {
-    slots_[place.slot][place.at] = t;
-  } else {
-    remove(t.entry, places);
-    insert(t, places);
-  }
+  near_.insert(std::upper_bound(near_.begin(), near_.end(), t, later), t);
+  if (near_.size() > 4 * near_max)
+    shorten();
 }
 
 // -- slots ------------------------------------------------------------------------------------------------------------
 
-void turn_order::file(const turn& t, turn_places& places) {
-  auto slot = slot_of(t.key);
-  if (slots_.size() <= slot)
-    slots_.resize(slot + 1);
-  places[t.entry] = {static_cast<index>(slots_[slot].size()), static_cast<std::uint32_t>(slot)};
-  slots_[slot].push_back(t);
+void turn_order::file(const turn& t) {
+  auto number = slot_of(t.key);
+  if (!slots_[number / digits])
+    slots_[number / digits] = std::make_unique<std::array<slot, digits>>();
+  slot_at(number).push_back(t);
+  filled_[number / 64] |= std::uint64_t{1} << number % 64;
 }
 
-// The first so many of what was opened become the heap, and the others go back.
-void turn_order::bring_near(std::size_t count, turn_places& places) {
+// The first so many of what was opened become the list, and the others go back.
+void turn_order::bring_near(std::size_t count) {
   auto before = [](const turn& a, const turn& b) { return a.before(b); };
   auto end = opened_.begin() + static_cast<std::ptrdiff_t>(count);
   if (end != opened_.end())
     std::nth_element(opened_.begin(), end, opened_.end(), before);
-  for (auto t = opened_.begin(); t != end; ++t) {
-    if (near_last_.before(*t))
-      near_last_ = *t;
-    near_.push_back(*t);
-    sift_up(near_.size() - 1, places);
-  }
+  near_.assign(opened_.begin(), end);
+  std::sort(near_.begin(), near_.end(), later);
+  if (!near_.empty() && near_last_.before(near_.front()))
+    near_last_ = near_.front();
   for (auto t = end; t != opened_.end(); ++t)
-    file(*t, places);
+    file(*t);
 }
 
 // What was opened goes into finer slots: all lie in one, so they differ from the least of them in lower bits only, and
 // from the others in the same bit as before.
-void turn_order::split(turn_places& places) {
+void turn_order::split() {
   base_ =
       std::min_element(opened_.begin(), opened_.end(), [](const auto& a, const auto& b) { return a.key < b.key; })->key;
   near_last_ = {base_ - 1};
   for (const auto& t : opened_)
-    file(t, places);
+    file(t);
 }
 
-// -- the heap ---------------------------------------------------------------------------------------------------------
-
-void turn_order::set(std::size_t at, const turn& t, turn_places& places) {
-  near_[at] = t;
-  places[t.entry] = {static_cast<index>(at), near_slot};
-}
-
-void turn_order::sift_up(std::size_t at, turn_places& places) {
-  auto t = near_[at];
-  for (; at > 0; at = (at - 1) / 4) {
-    const auto& parent = near_[(at - 1) / 4];
-    if (!t.before(parent))
-      break;
-    set(at, parent, places);
+// Many have come in front: the later ones of them go into the slots. Where those begin above them, all begins anew,
+// once for each time that they outnumber what lies there.
+void turn_order::shorten() {
+  auto keep = near_.end() - static_cast<std::ptrdiff_t>(near_max);
+  auto filed = size_ - near_.size();
+  if (keep->key < base_) {
+    if (near_.size() < filed)
+      return;
+    opened_.assign(near_.begin(), keep);
+    for_each_filled([this](std::size_t number) {
+      opened_.insert(opened_.end(), slot_at(number).begin(), slot_at(number).end());
+      slot_at(number).clear();
+    });
+    filled_ = {};
+    near_.erase(near_.begin(), keep);
+    auto last = near_.front();
+    split();
+    near_last_ = last;
+    return;
   }
-  set(at, t, places);
-}
-
-void turn_order::sift_down(std::size_t at, turn_places& places) {
-  auto t = near_[at];
-  for (;;) {
-    auto first = at * 4 + 1;
-    if (first >= near_.size())
-      break;
-    auto least = first;
-    for (auto child = first + 1; child < std::min(first + 4, near_.size()); ++child)
-      if (near_[child].before(near_[least]))
-        least = child;
-    if (!near_[least].before(t))
-      break;
-    set(at, near_[least], places);
-    at = least;
-  }
-  set(at, t, places);
+  std::for_each(near_.begin(), keep, [this](const turn& t) { file(t); });
+  near_.erase(near_.begin(), keep);
+  near_last_ = near_.front();
 }
 
 // -- promises ---------------------------------------------------------------------------------------------------------
 
-void turn_order::check_invariants(const turn_places& places) const {
+void turn_order::check_invariants() const {
   auto size = near_.size();
-  for (std::size_t i = 0; i < near_.size(); ++i) {
-    TROUPE_CHECK(places[near_[i].entry].slot == near_slot && places[near_[i].entry].at == i);
-    TROUPE_CHECK(is_near(near_[i]) && (i == 0 || !near_[i].before(near_[(i - 1) / 4])));
-  }
-  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    size += slots_[slot].size();
-    for (std::size_t i = 0; i < slots_[slot].size(); ++i) {
-      const auto& t = slots_[slot][i];
-      TROUPE_CHECK(places[t.entry].slot == slot && places[t.entry].at == i);
-      TROUPE_CHECK(!is_near(t) && t.key >= base_ && slot_of(t.key) == slot);
-    }
+  TROUPE_CHECK(std::is_sorted(near_.begin(), near_.end(), later));
+  TROUPE_CHECK(near_.empty() || is_near(near_.front()));
+  for (std::size_t number = 0; number < digits * digits_of_key; ++number) {
+    auto empty = !slots_[number / digits] || slot_at(number).empty();
+    TROUPE_CHECK(is_filled(number) == !empty);
+    if (empty)
+      continue;
+    size += slot_at(number).size();
+    for (const auto& t : slot_at(number))
+      TROUPE_CHECK(!is_near(t) && t.key >= base_ && slot_of(t.key) == number);
   }
   TROUPE_CHECK(size == size_);
 }

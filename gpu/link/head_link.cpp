@@ -23,7 +23,8 @@ constexpr std::size_t bulk_bytes_max = 32 << 20; // chunks waiting for the socke
 constexpr int receive_batch = 512;               // frames taken in before answers go out,
 constexpr std::size_t receive_bytes = 1 << 20;   // or so much of them
 constexpr std::int64_t sweep_ms = 500;
-constexpr std::int64_t life_ms = 250; // between heartbeats that stand for transfers
+constexpr std::int64_t life_ms = 250;          // between heartbeats that stand for transfers
+constexpr std::size_t unknown_fields_max = 32; // told of one connection
 
 template <class Message>
 constexpr bool is_transfer = std::is_same_v<Message, wire::fetch> || std::is_same_v<Message, wire::put> ||
@@ -61,6 +62,7 @@ private:
   peer_entry* greet(const std::string& routing_id, const std::string& public_key, const result<wire::from_node>& first);
   void dispatch(peer_entry& from, wire::from_node&& message);
   void show_life(peer_entry& from);
+  void tell_unknown(const link::peer& from, const std::vector<std::string>& fields);
   void drain_outbox();
   void flush_backlogs();
   void deliver(outgoing& what);
@@ -86,7 +88,7 @@ private:
 
   peer_table peers_;
   std::int64_t swept_at_ = 0;
-  std::atomic<std::uint64_t> frames_in_{0}, frames_out_{0}, malformed_{0}, undeliverable_{0};
+  std::atomic<std::uint64_t> frames_in_{0}, frames_out_{0}, malformed_{0}, undeliverable_{0}, unknown_fields_{0};
   std::optional<head_transfers> transfers_;
   std::thread thread_;
 };
@@ -177,7 +179,7 @@ void router_link::send_bulk(const std::string& connection, wire::to_node&& messa
 }
 
 link_counters router_link::counters() const {
-  return {frames_in_, frames_out_, malformed_, zap_.denied(), undeliverable_};
+  return {frames_in_, frames_out_, malformed_, zap_.denied(), undeliverable_, unknown_fields_};
 }
 
 void router_link::run() {
@@ -227,7 +229,8 @@ void router_link::receive(const std::string& routing_id, const std::string& publ
                           bool single) {
   if (public_key.empty() || peers_.is_closed(routing_id))
     return;
-  auto message = single ? wire::decode_from_node(frame)
+  std::vector<std::string> unknown;
+  auto message = single ? wire::decode_from_node(frame, &unknown)
                         : result<wire::from_node>(fail("malformed_frame", "a message of more than one part"));
   auto* from = peers_.by_routing_id(routing_id);
   if (from && from->peer.public_key != public_key) {
@@ -246,7 +249,24 @@ void router_link::receive(const std::string& routing_id, const std::string& publ
   if (!from && !(from = greet(routing_id, public_key, message)))
     return;
   from->heard_at = steady_ms();
+  auto whom = from->peer;
   dispatch(*from, std::move(*message));
+  if (!unknown.empty())
+    tell_unknown(whom, unknown);
+}
+
+// Said once: a node of another version may say them with each heartbeat.
+void router_link::tell_unknown(const link::peer& from, const std::vector<std::string>& fields) {
+  ++unknown_fields_;
+  auto* entry = peers_.by_connection(from.connection);
+  if (!entry)
+    return;
+  std::string fresh;
+  for (const auto& field : fields)
+    if (entry->unknown_fields.size() < unknown_fields_max && entry->unknown_fields.insert(field).second)
+      fresh += (fresh.empty() ? "" : ", ") + field;
+  if (!fresh.empty() && handler_.on_unknown_fields)
+    handler_.on_unknown_fields(from, fresh);
 }
 
 // A connection begins with hello. Anything else comes from a node that does not know yet that the head, or its line, is

@@ -43,6 +43,7 @@ struct head_link_options {
 
 struct link_counters {
   std::uint64_t frames_in = 0, frames_out = 0, malformed = 0, denied = 0, undeliverable = 0;
+  std::uint64_t unknown_fields = 0; // frames that were taken but for fields that this version does not know
 };
 
 struct head_link_handler {
@@ -52,8 +53,11 @@ struct head_link_handler {
   /// then, since on a slow line the node's own wait behind them. On the link's thread: must not block.
   std::function<void(const peer&, wire::from_node&&)> on_message;
   /// The peer sent a malformed frame, or cannot be reached any more: it is closed and will not be heard again until it
-  /// dials anew. On the link's thread.
+  /// dials anew. A peer that was closed before it said hello has no connection. On the link's thread.
   std::function<void(const peer&, const std::string& reason)> on_closed;
+  /// The peer says fields that this head does not know: they were ignored. Once for each name on a connection, after
+  /// the message that had it. On the link's thread.
+  std::function<void(const peer&, const std::string& fields)> on_unknown_fields;
   /// An artifact's file no longer has the content of its name; it was set aside and is gone. On the transfer thread:
   /// may block shortly.
   std::function<void(const std::string& sha256)> on_corrupt;

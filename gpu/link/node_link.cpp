@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unordered_set>
 
 namespace troupe::link {
 
@@ -22,6 +23,7 @@ constexpr std::size_t receive_bytes = 1 << 20; // or so much of them
 constexpr std::int64_t dropped_ms = 50, stalled_ms = 1000;
 constexpr std::size_t much = 1000;
 constexpr std::int64_t settled_ms = 2000;
+constexpr std::size_t unknown_said_max = 32;
 
 class dealer_link final : public node_link {
 public:
@@ -71,6 +73,7 @@ private:
   wire::welcome terms_;
   std::string said_;
   std::int64_t said_at_ = 0;
+  std::unordered_set<std::string> unknown_said_; // fields of the head's
   std::thread thread_;
 };
 
@@ -212,16 +215,22 @@ bool dealer_link::receive_one(std::size_t& bytes) {
   bool single = !body.more();
   for (bool more = body.more(); more; more = extra.more())
     (void)socket_->recv(extra);
-  auto message = wire::decode_to_node({body.data<char>(), body.size()});
+  std::vector<std::string> unknown;
+  auto message = wire::decode_to_node({body.data<char>(), body.size()}, &unknown);
   if (!single || !message) {
     if (single && message.error().code == "unknown_message") {
       log::warn("the head said something that this node does not know: {}", message.error().message);
       return true;
     }
-    hang_up("the head sent a malformed frame", 1000);
+    hang_up("the head sent a malformed frame: " +
+                (single ? message.error().message : std::string{"a message of more than one part"}),
+            1000);
     return false;
   }
   heard_at_ = steady_ms();
+  for (const auto& field : unknown)
+    if (unknown_said_.size() < unknown_said_max && unknown_said_.insert(field).second)
+      log::warn("the head says the field \"{}\", which this node does not know; it is ignored", field);
   take(std::move(*message));
   return socket_.has_value();
 }
@@ -233,6 +242,10 @@ void dealer_link::take(wire::to_node&& message) {
     refused_wait_ms_ = settled ? 0 : std::clamp<std::int64_t>(refused_wait_ms_ * 2, 250, options_.refused_max_ms);
     hang_up("refused: " + no->reason, refused_wait_ms_);
   } else if (auto* yes = std::get_if<wire::welcome>(&message)) {
+    if (!wire::common_version(wire::spoken_versions, {yes->version, yes->version}))
+      return hang_up("the head wants version " + std::to_string(yes->version) +
+                         " of the node protocol, this node speaks " + wire::to_string(wire::spoken_versions),
+                     options_.refused_max_ms);
     terms_ = *yes;
     bool first = state_ != state::welcomed;
     state_ = state::welcomed;

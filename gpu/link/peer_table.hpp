@@ -36,6 +36,7 @@ struct peer_entry {
   std::deque<std::string> backlog; // frames that its full pipe did not take
   std::size_t backlog_bytes = 0;
   std::int64_t slow_since = 0;
+  std::unordered_set<std::string> unknown_fields; // that it was heard to say
 };
 
 class peer_table {

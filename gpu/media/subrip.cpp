@@ -50,7 +50,8 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 /// "01:02:03,456" or "02:03.4", with anything behind it.
 std::optional<double> read_time(std::string_view text) {
-  const std::string copy(text.substr(0, 32));
+  const auto end = text.find_first_not_of(" \t0123456789:,."); // sscanf would take a sign for part of a number
+  const std::string copy(text.substr(0, std::min<std::size_t>(end, 32)));
   unsigned h = 0, m = 0, s = 0, ms = 0;
   if (std::sscanf(copy.c_str(), " %3u:%2u:%2u%*1[,.]%3u", &h, &m, &s, &ms) < 3) {
     h = 0;

@@ -67,8 +67,8 @@ void executor::assign(wire::assign&& what) {
   auto made = std::make_shared<attempt>(std::move(what), send_, options_.reports);
   held_.emplace(made->what.ref, made);
   on->second->waiting.push_back(made);
-  on->second->ready.notify_one();
   lock.unlock();
+  on->second->ready.notify_one(); // not before: it would wake only to wait for the lock. Lanes stay as long as this
   break_all(older, break_off::cancelled);
 }
 

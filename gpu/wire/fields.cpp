@@ -1,5 +1,6 @@
 #include "gpu/wire/fields.hpp"
 
+#include "common/check.hpp"
 #include "common/sha256.hpp"
 
 #include <algorithm>
@@ -106,9 +107,19 @@ std::string clean_text(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
-field_reader::field_reader(const json& map) : map_(&map) {
+field_reader::field_reader(const json& map, std::vector<std::string>* unknown) : map_(&map), unknown_(unknown) {
   if (!map.is_object())
     wrong_ = no_map;
+}
+
+void field_reader::note_unknown() const {
+  constexpr std::size_t named_max = 8; // of one frame
+  if (!unknown_ || wrong_ || map_->size() == asked_count_)
+    return;
+  const auto* end = asked_.begin() + asked_count_;
+  for (const auto& [field, value] : map_->items())
+    if (unknown_->size() < named_max && std::find(asked_.begin(), end, field) == end)
+      unknown_->push_back(clean_text(field, limits.id_bytes));
 }
 
 const json* field_reader::need(const char* field) {
@@ -119,6 +130,8 @@ const json* field_reader::need(const char* field) {
     wrong_ = field;
     return nullptr;
   }
+  TROUPE_CHECK(asked_count_ < fields_max);
+  asked_[asked_count_++] = field;
   return &*found;
 }
 

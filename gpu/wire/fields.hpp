@@ -4,6 +4,7 @@
 
 #include "gpu/wire/messages.hpp"
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -38,7 +39,8 @@ json clean_object(const json& value, std::size_t bytes_max);
 /// nothing, so a decoder reads all fields and asks once.
 class field_reader {
 public:
-  explicit field_reader(const json& map);
+  /// With `unknown`, note_unknown() adds the names of fields that nobody asked for, also of nested maps.
+  explicit field_reader(const json& map, std::vector<std::string>* unknown = nullptr);
 
   void text(const char* field, std::string& out, std::size_t bytes_max = limits.id_bytes);
   /// As text(), and not empty.
@@ -53,6 +55,12 @@ public:
   void count(const char* field, Unsigned& out, std::uint64_t min = 0,
              std::uint64_t max = std::numeric_limits<Unsigned>::max()) {
     out = static_cast<Unsigned>(number(field, min, max));
+  }
+  /// One that older versions do not have: `out` stays as it is where it is missing.
+  template <class Unsigned>
+  void count_if_there(const char* field, Unsigned& out, std::uint64_t min, std::uint64_t max) {
+    if (!wrong_ && map_->contains(field))
+      count(field, out, min, max);
   }
   /// A nested map.
   template <class Value>
@@ -73,6 +81,8 @@ public:
   }
   void names(const char* field, std::vector<std::string>& out);
 
+  /// When all that is known was read.
+  void note_unknown() const;
   void refuse(const char* field) { wrong_ = wrong_ ? wrong_ : field; }
   /// The field that was wrong, or null.
   const char* wrong() const { return wrong_; }
@@ -83,15 +93,20 @@ private:
   std::uint64_t number(const char* field, std::uint64_t min, std::uint64_t max);
   template <class Value>
   void item(const char* field, const json& from, Value& out) {
-    field_reader inner(from);
+    field_reader inner(from, unknown_);
     read_fields(inner, out);
+    inner.note_unknown();
     if (inner.wrong())
       refuse(inner.wrong() == no_map ? field : inner.wrong());
   }
 
   static constexpr const char* no_map = "(the map itself)";
+  static constexpr std::size_t fields_max = 16; // of one map; no message has so many
   const json* map_ = nullptr;
   const char* wrong_ = nullptr;
+  std::vector<std::string>* unknown_ = nullptr;
+  std::array<const char*, fields_max> asked_{};
+  std::size_t asked_count_ = 0;
 };
 
 } // namespace troupe::wire

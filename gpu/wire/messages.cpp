@@ -1,5 +1,6 @@
 #include "gpu/wire/messages.hpp"
 
+#include "common/packed.hpp"
 #include "common/sha256.hpp"
 #include "gpu/wire/fields.hpp"
 
@@ -13,15 +14,15 @@ namespace {
 constexpr std::array faults{"bad_input", "out_of_memory", "device",        "unknown",
                             "cancelled", "timeout",       "missing_input", "corrupt_input"};
 
-json binary(const std::string& bytes) { return json::binary({bytes.begin(), bytes.end()}); }
+packed_bytes binary(const std::string& bytes) { return {bytes}; }
 std::string id_text(const std::string& text) { return clean_text(text, limits.id_bytes); }
 std::string long_text(const std::string& text) { return clean_text(text, limits.text_bytes); }
 
 template <class Value>
-json array_of(const std::vector<Value>& values) {
-  json out = json::array();
+packed_list array_of(const std::vector<Value>& values) {
+  packed_list out;
   for (const auto& value : values)
-    out.push_back(fields_of(value));
+    out.push(fields_of(value));
   return out;
 }
 
@@ -29,19 +30,19 @@ json array_of(const std::vector<Value>& values) {
 
 // -- what both sides build from ---------------------------------------------------------------------------------------
 
-static json fields_of(const attempt_ref& x) { return {{"job", x.job}, {"stage", x.stage}, {"attempt", x.attempt}}; }
+static packed_map fields_of(const attempt_ref& x) { return {"job", x.job, "stage", x.stage, "attempt", x.attempt}; }
 static void read_fields(field_reader& in, attempt_ref& x) {
   in.name("job", x.job);
   in.count("stage", x.stage);
   in.count("attempt", x.attempt, 0, 1ull << 53);
 }
 
-static json fields_of(const artifact& x) {
-  return {{"port", x.port},
-          {"sha256", x.sha256},
-          {"bytes", x.bytes},
-          {"content_type", id_text(x.content_type)},
-          {"metadata", clean_object(x.metadata, limits.metadata_bytes)}};
+static packed_map fields_of(const artifact& x) {
+  return {"port",         x.port,
+          "sha256",       x.sha256,
+          "bytes",        x.bytes,
+          "content_type", id_text(x.content_type),
+          "metadata",     clean_object(x.metadata, limits.metadata_bytes)};
 }
 static void read_fields(field_reader& in, artifact& x) {
   in.name("port", x.port);
@@ -51,8 +52,8 @@ static void read_fields(field_reader& in, artifact& x) {
   in.object("metadata", x.metadata, limits.metadata_bytes);
 }
 
-static json fields_of(const operation_report& x) {
-  return {{"kind", x.kind}, {"vram_mib", x.vram_mib}, {"preview", x.preview}};
+static packed_map fields_of(const operation_report& x) {
+  return {"kind", x.kind, "vram_mib", x.vram_mib, "preview", x.preview};
 }
 static void read_fields(field_reader& in, operation_report& x) {
   in.name("kind", x.kind);
@@ -60,9 +61,9 @@ static void read_fields(field_reader& in, operation_report& x) {
   in.flag("preview", x.preview);
 }
 
-static json fields_of(const engine_report& x) {
-  return {{"name", x.name},           {"version", x.version},          {"operations", array_of(x.operations)},
-          {"available", x.available}, {"reason", long_text(x.reason)}, {"needs", long_text(x.needs)}};
+static packed_map fields_of(const engine_report& x) {
+  return {"name",      x.name,      "version", x.version,           "operations", array_of(x.operations),
+          "available", x.available, "reason",  long_text(x.reason), "needs",      long_text(x.needs)};
 }
 static void read_fields(field_reader& in, engine_report& x) {
   in.name("name", x.name);
@@ -73,9 +74,9 @@ static void read_fields(field_reader& in, engine_report& x) {
   in.text("needs", x.needs, limits.text_bytes);
 }
 
-static json fields_of(const device_report& x) {
-  return {{"name", x.name},   {"type", x.type},         {"model", id_text(x.model)},
-          {"slots", x.slots}, {"vram_mib", x.vram_mib}, {"kinds", x.kinds}};
+static packed_map fields_of(const device_report& x) {
+  return {"name",  x.name,  "type",     x.type,     "model", id_text(x.model),
+          "slots", x.slots, "vram_mib", x.vram_mib, "kinds", x.kinds};
 }
 static void read_fields(field_reader& in, device_report& x) {
   in.name("name", x.name);
@@ -86,7 +87,7 @@ static void read_fields(field_reader& in, device_report& x) {
   in.names("kinds", x.kinds);
 }
 
-static json fields_of(const running_report& x) { return {{"ref", fields_of(x.ref)}, {"device", x.device}}; }
+static packed_map fields_of(const running_report& x) { return {"ref", fields_of(x.ref), "device", x.device}; }
 static void read_fields(field_reader& in, running_report& x) {
   in.nested("ref", x.ref);
   in.name("device", x.device);
@@ -94,9 +95,9 @@ static void read_fields(field_reader& in, running_report& x) {
 
 // -- node → head ------------------------------------------------------------------------------------------------------
 
-static json fields_of(const finished& x) {
-  return {{"ref", fields_of(x.ref)}, {"device", x.device}, {"engine", id_text(x.engine)},
-          {"preview", x.preview},    {"run_ms", x.run_ms}, {"outputs", array_of(x.outputs)}};
+static packed_map fields_of(const finished& x) {
+  return {"ref",     fields_of(x.ref), "device", x.device, "engine",  id_text(x.engine),
+          "preview", x.preview,        "run_ms", x.run_ms, "outputs", array_of(x.outputs)};
 }
 static void read_fields(field_reader& in, finished& x) {
   in.nested("ref", x.ref);
@@ -107,9 +108,9 @@ static void read_fields(field_reader& in, finished& x) {
   in.list("outputs", x.outputs);
 }
 
-static json fields_of(const failed& x) {
-  return {{"ref", fields_of(x.ref)},         {"device", x.device},     {"fault", x.fault},
-          {"message", long_text(x.message)}, {"artifact", x.artifact}, {"run_ms", x.run_ms}};
+static packed_map fields_of(const failed& x) {
+  return {"ref",     fields_of(x.ref),     "device",   x.device,   "fault",  x.fault,
+          "message", long_text(x.message), "artifact", x.artifact, "run_ms", x.run_ms};
 }
 static void read_fields(field_reader& in, failed& x) {
   in.nested("ref", x.ref);
@@ -124,18 +125,30 @@ static void read_fields(field_reader& in, failed& x) {
     in.refuse("artifact");
 }
 
-static json fields_of(const hello& x) {
-  return {{"version", x.version},
-          {"node", x.node},
-          {"session", x.session},
-          {"devices", array_of(x.devices)},
-          {"engines", array_of(x.engines)},
-          {"running", array_of(x.running)},
-          {"unacknowledged", array_of(x.unacknowledged)},
-          {"unacknowledged_failures", array_of(x.unacknowledged_failures)}};
+static packed_map fields_of(const hello& x) {
+  return {"version",
+          x.version,
+          "oldest_version",
+          x.oldest_version,
+          "node",
+          x.node,
+          "session",
+          x.session,
+          "devices",
+          array_of(x.devices),
+          "engines",
+          array_of(x.engines),
+          "running",
+          array_of(x.running),
+          "unacknowledged",
+          array_of(x.unacknowledged),
+          "unacknowledged_failures",
+          array_of(x.unacknowledged_failures)};
 }
 static void read_fields(field_reader& in, hello& x) {
   in.count("version", x.version, 0, 10'000);
+  x.oldest_version = x.version;
+  in.count_if_there("oldest_version", x.oldest_version, 0, 10'000);
   in.name("node", x.node);
   in.name("session", x.session);
   in.list("devices", x.devices);
@@ -145,11 +158,11 @@ static void read_fields(field_reader& in, hello& x) {
   in.list("unacknowledged_failures", x.unacknowledged_failures);
 }
 
-static json fields_of(const node_heartbeat& x) { return {{"at", x.at}}; }
+static packed_map fields_of(const node_heartbeat& x) { return {"at", x.at}; }
 static void read_fields(field_reader& in, node_heartbeat& x) { in.time("at", x.at); }
 
-static json fields_of(const progress& x) {
-  return {{"ref", fields_of(x.ref)}, {"fraction", x.fraction}, {"step", id_text(x.step)}};
+static packed_map fields_of(const progress& x) {
+  return {"ref", fields_of(x.ref), "fraction", x.fraction, "step", id_text(x.step)};
 }
 static void read_fields(field_reader& in, progress& x) {
   in.nested("ref", x.ref);
@@ -157,27 +170,27 @@ static void read_fields(field_reader& in, progress& x) {
   in.text("step", x.step);
 }
 
-static json fields_of(const preview& x) { return {{"ref", fields_of(x.ref)}, {"jpeg", binary(x.jpeg)}}; }
+static packed_map fields_of(const preview& x) { return {"ref", fields_of(x.ref), "jpeg", binary(x.jpeg)}; }
 static void read_fields(field_reader& in, preview& x) {
   in.nested("ref", x.ref);
   in.bytes("jpeg", x.jpeg, limits.jpeg_bytes);
 }
 
-static json fields_of(const fetch& x) { return {{"sha256", x.sha256}, {"offset", x.offset}, {"credit", x.credit}}; }
+static packed_map fields_of(const fetch& x) { return {"sha256", x.sha256, "offset", x.offset, "credit", x.credit}; }
 static void read_fields(field_reader& in, fetch& x) {
   in.hash("sha256", x.sha256);
   in.count("offset", x.offset, 0, limits.artifact_bytes);
   in.count("credit", x.credit, 1, limits.credit);
 }
 
-static json fields_of(const put& x) { return {{"sha256", x.sha256}, {"bytes", x.bytes}}; }
+static packed_map fields_of(const put& x) { return {"sha256", x.sha256, "bytes", x.bytes}; }
 static void read_fields(field_reader& in, put& x) {
   in.hash("sha256", x.sha256);
   in.count("bytes", x.bytes, 0, limits.artifact_bytes);
 }
 
-static json fields_of(const put_chunk& x) {
-  return {{"sha256", x.sha256}, {"offset", x.offset}, {"data", binary(x.data)}};
+static packed_map fields_of(const put_chunk& x) {
+  return {"sha256", x.sha256, "offset", x.offset, "data", binary(x.data)};
 }
 static void read_fields(field_reader& in, put_chunk& x) {
   in.hash("sha256", x.sha256);
@@ -185,13 +198,13 @@ static void read_fields(field_reader& in, put_chunk& x) {
   in.bytes("data", x.data, chunk_bytes);
 }
 
-static json fields_of(const goodbye& x) { return {{"reason", long_text(x.reason)}}; }
+static packed_map fields_of(const goodbye& x) { return {"reason", long_text(x.reason)}; }
 static void read_fields(field_reader& in, goodbye& x) { in.text("reason", x.reason, limits.text_bytes); }
 
 // -- head → node ------------------------------------------------------------------------------------------------------
 
-static json fields_of(const welcome& x) {
-  return {{"version", x.version}, {"heartbeat_ms", x.heartbeat_ms}, {"lease_ms", x.lease_ms}};
+static packed_map fields_of(const welcome& x) {
+  return {"version", x.version, "heartbeat_ms", x.heartbeat_ms, "lease_ms", x.lease_ms};
 }
 static void read_fields(field_reader& in, welcome& x) {
   in.count("version", x.version, 0, 10'000);
@@ -199,19 +212,19 @@ static void read_fields(field_reader& in, welcome& x) {
   in.count("lease_ms", x.lease_ms, 10, 7 * 86'400'000);
 }
 
-static json fields_of(const refused& x) { return {{"reason", long_text(x.reason)}}; }
+static packed_map fields_of(const refused& x) { return {"reason", long_text(x.reason)}; }
 static void read_fields(field_reader& in, refused& x) { in.text("reason", x.reason, limits.text_bytes); }
 
-static json fields_of(const head_heartbeat& x) { return {{"at", x.at}}; }
+static packed_map fields_of(const head_heartbeat& x) { return {"at", x.at}; }
 static void read_fields(field_reader& in, head_heartbeat& x) { in.time("at", x.at); }
 
-static json fields_of(const assign& x) {
-  return {{"ref", fields_of(x.ref)},
-          {"device", x.device},
-          {"kind", x.kind},
-          {"params", clean_object(x.params, limits.params_bytes)},
-          {"inputs", array_of(x.inputs)},
-          {"timeout_ms", x.timeout_ms}};
+static packed_map fields_of(const assign& x) {
+  return {"ref",        fields_of(x.ref),
+          "device",     x.device,
+          "kind",       x.kind,
+          "params",     clean_object(x.params, limits.params_bytes),
+          "inputs",     array_of(x.inputs),
+          "timeout_ms", x.timeout_ms};
 }
 static void read_fields(field_reader& in, assign& x) {
   in.nested("ref", x.ref);
@@ -222,14 +235,14 @@ static void read_fields(field_reader& in, assign& x) {
   in.count("timeout_ms", x.timeout_ms);
 }
 
-static json fields_of(const cancel& x) { return {{"ref", fields_of(x.ref)}}; }
+static packed_map fields_of(const cancel& x) { return {"ref", fields_of(x.ref)}; }
 static void read_fields(field_reader& in, cancel& x) { in.nested("ref", x.ref); }
 
-static json fields_of(const acknowledge& x) { return {{"ref", fields_of(x.ref)}}; }
+static packed_map fields_of(const acknowledge& x) { return {"ref", fields_of(x.ref)}; }
 static void read_fields(field_reader& in, acknowledge& x) { in.nested("ref", x.ref); }
 
-static json fields_of(const chunk& x) {
-  return {{"sha256", x.sha256}, {"offset", x.offset}, {"total", x.total}, {"data", binary(x.data)}, {"error", x.error}};
+static packed_map fields_of(const chunk& x) {
+  return {"sha256", x.sha256, "offset", x.offset, "total", x.total, "data", binary(x.data), "error", x.error};
 }
 static void read_fields(field_reader& in, chunk& x) {
   in.hash("sha256", x.sha256);
@@ -239,8 +252,8 @@ static void read_fields(field_reader& in, chunk& x) {
   in.text("error", x.error);
 }
 
-static json fields_of(const put_ready& x) {
-  return {{"sha256", x.sha256}, {"offset", x.offset}, {"credit", x.credit}, {"done", x.done}, {"error", x.error}};
+static packed_map fields_of(const put_ready& x) {
+  return {"sha256", x.sha256, "offset", x.offset, "credit", x.credit, "done", x.done, "error", x.error};
 }
 static void read_fields(field_reader& in, put_ready& x) {
   in.hash("sha256", x.sha256);
@@ -265,8 +278,7 @@ static_assert(head_types.size() == std::variant_size_v<to_node>);
 template <class Variant, class Types>
 std::string encode_as(const Variant& message, const Types& types) {
   auto frame = std::visit([](const auto& x) { return fields_of(x); }, message);
-  frame["t"] = types[message.index()];
-  return to_msgpack(frame);
+  return frame.add("t", types[message.index()]).bytes();
 }
 
 template <class Variant, std::size_t Index>
@@ -283,11 +295,11 @@ bool read_index(field_reader& in, std::size_t index, Variant& out, std::index_se
 }
 
 template <class Variant, class Types>
-result<Variant> decode_as(std::string_view frame, const Types& types) {
+result<Variant> decode_as(std::string_view frame, const Types& types, std::vector<std::string>* unknown) {
   auto map = from_msgpack(frame, {16, frame_bytes_max});
   if (!map || !map->is_object())
     return fail("malformed_frame", "a frame is no MessagePack map within the limits");
-  field_reader in(*map);
+  field_reader in(*map, unknown);
   std::string type;
   in.name("t", type);
   if (in.wrong())
@@ -300,6 +312,7 @@ result<Variant> decode_as(std::string_view frame, const Types& types) {
   if (!read_index(in, index, out, std::make_index_sequence<std::variant_size_v<Variant>>{}))
     return fail("malformed_frame", "the field \"" + std::string(in.wrong()) + "\" of a frame of type \"" + type +
                                        "\" is missing, of a wrong type or out of range");
+  in.note_unknown();
   return out;
 }
 
@@ -307,7 +320,18 @@ result<Variant> decode_as(std::string_view frame, const Types& types) {
 
 std::string encode(const from_node& message) { return encode_as(message, node_types); }
 std::string encode(const to_node& message) { return encode_as(message, head_types); }
-result<from_node> decode_from_node(std::string_view frame) { return decode_as<from_node>(frame, node_types); }
-result<to_node> decode_to_node(std::string_view frame) { return decode_as<to_node>(frame, head_types); }
+result<from_node> decode_from_node(std::string_view frame, std::vector<std::string>* unknown) {
+  return decode_as<from_node>(frame, node_types, unknown);
+}
+result<to_node> decode_to_node(std::string_view frame, std::vector<std::string>* unknown) {
+  return decode_as<to_node>(frame, head_types, unknown);
+}
+
+std::string to_string(version_range versions) {
+  auto newest = std::to_string(versions.newest);
+  if (versions.oldest == versions.newest)
+    return "version " + newest;
+  return "versions " + std::to_string(versions.oldest) + " to " + newest;
+}
 
 } // namespace troupe::wire

@@ -1,12 +1,14 @@
 #pragma once
 
 // What head and node say to each other: one MessagePack map to a frame, {"t": type, …}. docs/node-protocol.md is the
-// public description. Unknown fields are ignored, unknown types are refused.
+// public description. Unknown fields are ignored and told of, unknown types are refused.
 
 #include "common/json.hpp"
 #include "common/result.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +18,20 @@ namespace troupe::wire {
 
 /// The protocol's version; a head serves nodes of this and the one before.
 inline constexpr int protocol_version = 1;
+
+/// The versions that one side speaks, from the oldest to the newest.
+struct version_range {
+  int oldest = 1, newest = 1;
+};
+inline constexpr version_range versions_of(int newest) { return {std::max(1, newest - 1), newest}; }
+inline constexpr version_range spoken_versions = versions_of(protocol_version);
+/// The highest that both speak, if there is one.
+inline constexpr std::optional<int> common_version(version_range a, version_range b) {
+  auto highest = std::min(a.newest, b.newest);
+  return highest >= std::max(a.oldest, b.oldest) ? std::optional(highest) : std::nullopt;
+}
+std::string to_string(version_range versions);
+
 inline constexpr std::size_t frame_bytes_max = 2 << 20;
 inline constexpr std::size_t chunk_bytes = 512 << 10;
 
@@ -86,9 +102,10 @@ struct failed {
 /// First on every connection. Says what still runs and what ended unacknowledged, so that a head that restarts takes it
 /// back.
 struct hello {
-  int version = protocol_version;
-  std::string node;    // the name it goes by
-  std::string session; // made anew by each process
+  int version = protocol_version;              // the newest that it speaks
+  int oldest_version = spoken_versions.oldest; // a node that does not say speaks only the one
+  std::string node;                            // the name it goes by
+  std::string session;                         // made anew by each process
   std::vector<device_report> devices;
   std::vector<engine_report> engines;
   std::vector<running_report> running;
@@ -134,7 +151,7 @@ using from_node =
 // -- head → node ------------------------------------------------------------------------------------------------------
 
 struct welcome {
-  int version = protocol_version;
+  int version = protocol_version; // what is spoken from here on
   std::uint32_t heartbeat_ms = 1000;
   std::uint32_t lease_ms = 30'000; // a node out of touch for longer stops its attempts
 };
@@ -182,8 +199,9 @@ using to_node = std::variant<welcome, refused, head_heartbeat, assign, cancel, a
 std::string encode(const from_node& message);
 std::string encode(const to_node& message);
 /// Errors: `malformed_frame` (not MessagePack, too large, a field missing or of a wrong type or out of range),
-/// `unknown_message` (a type this version does not know).
-result<from_node> decode_from_node(std::string_view frame);
-result<to_node> decode_to_node(std::string_view frame);
+/// `unknown_message` (a type this version does not know). Fields that this version does not know are ignored; the first
+/// few of their names, cleaned, are added to `unknown`.
+result<from_node> decode_from_node(std::string_view frame, std::vector<std::string>* unknown = nullptr);
+result<to_node> decode_to_node(std::string_view frame, std::vector<std::string>* unknown = nullptr);
 
 } // namespace troupe::wire

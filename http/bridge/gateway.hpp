@@ -84,6 +84,8 @@ public:
   asio::awaitable<caf::expected<description>> ask_cluster(Message message) {
     return request<description>(others_->cluster, std::move(message));
   }
+  /// False: the scheduler is sure to take what comes.
+  bool may_a_line_be_full() const { return others_->a_line_may_be_full; }
   /// Asks any live actor for its state.
   asio::awaitable<caf::expected<description>> inspect(caf::actor who) {
     return request<description>(std::move(who), inspect_actor{"console"});

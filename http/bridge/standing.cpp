@@ -38,7 +38,7 @@ std::optional<problem> refuse_buyer(const request& r) {
   return forbidden("An API key with a spend limit, or without the scope 'account', cannot buy; log in instead");
 }
 
-void tell_streams(const head& h, const std::string& account) { h.feeds.publish(account_id{account}); }
+void tell_streams(const head& h, const std::string& account) { h.feeds.publish_rights(account_id{account}); }
 
 asker asker_of(const request& r) {
   asker out;

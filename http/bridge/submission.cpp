@@ -120,6 +120,32 @@ std::variant<workflow::plan_ptr, problem> plan_of(const head& h, const identity*
   return std::make_shared<const workflow::plan>(std::move(*expanded));
 }
 
+namespace {
+
+// Why nothing more is taken now, and when to come back: as long as it takes, at the rate of the last minutes, until
+// there is room. What slips in between this and the job's first stage waits with its job.
+asio::awaitable<std::optional<problem>> queue_is_full(const head& h, const std::string& account) {
+  if (!h.actors.may_a_line_be_full())
+    co_return std::nullopt;
+  ask_admission ask;
+  ask.account = account;
+  auto told = co_await h.actors.ask_scheduler(std::move(ask));
+  if (!told)
+    co_return problem_of(told.error());
+  if (!told->value.contains("code"))
+    co_return std::nullopt;
+  problem out;
+  out.status = 429;
+  out.code = "queue_full";
+  out.message = told->value.value("code", std::string{}) == "queue_full"
+                    ? "The queue is full; try again later"
+                    : "Too many of your stages are waiting; try again later";
+  out.context = {{"retry_after", told->value.value("retry_after_s", std::int64_t{1})}};
+  co_return out;
+}
+
+} // namespace
+
 asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const request& r, std::string name,
                                                             json inputs) {
   if (r.only_once && !r.only_once->made.empty())
@@ -131,6 +157,9 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   auto plan = std::get<workflow::plan_ptr>(std::move(planned));
   if (auto why = unserved(h, *plan))
     co_return std::move(*why);
+  auto full = co_await queue_is_full(h, who.account);
+  if (full)
+    co_return std::move(*full);
   auto definition = h.workflows.find_by_hash(plan->hash);
   auto checked = workflow::validate_inputs(*definition, inputs);
   submit_job command;
@@ -145,7 +174,7 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   command.version = plan->version;
   command.definition = plan->hash;
   command.inputs = checked ? std::move(*checked) : json::object();
-  command.plan = workflow::to_json(*plan);
+  command.plan = plan;
   command.at = now_ms();
   auto allowance = allowance_of(h, who.tier, command.at);
   command.period = allowance.period;

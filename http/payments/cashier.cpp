@@ -41,26 +41,29 @@ void add_customer(std::vector<row>& to, const std::string& provider, const std::
   to.push_back({table::customer_of, account, pack({{"provider", provider}, {"customer", customer}}), false});
 }
 
-/// What the reversal of that reference has taken until now, all its parts; nothing: there was none. Errors: nullopt.
+/// What the reversal of that reference has taken until now, all its parts; nothing: there was none. Reads what the
+/// account's ledger did since. Errors: those of the journal.
 result<std::optional<micro_credits>> taken_by(const http::head& h, const std::string& account,
                                               const std::string& reference) {
-  micro_credits parts = 0;
-  for (std::uint64_t from = 0;;) {
-    auto events = h.database.journal().events("ledger/" + account, from, ledger_read_at_once, true);
+  auto made =
+      http::read_row(h.database, table::references, storage::key_of(storage::key_of(account, "reversal"), reference));
+  if (!made || !made->is_number())
+    return std::optional<micro_credits>{};
+  micro_credits taken = 0;
+  for (auto from = made->get<std::uint64_t>();;) { // ids of transfers count the ledger's events
+    auto events = h.database.journal().events("ledger/" + account, from, ledger_read_at_once, false);
     if (!events)
       return events.error();
     for (const auto& [seq, bytes] : *events) {
       auto event = unpack(bytes);
       if (!event || event->value("kind", std::string{}) != "reversal")
         continue;
-      if (event->value("completes", std::string{}) == reference)
-        parts += event->value("amount", micro_credits{0});
-      if (event->value("reference", std::string{}) == reference)
-        return std::optional(parts + event->value("amount", micro_credits{0}));
+      if (seq == made->get<std::uint64_t>() || event->value("completes", std::string{}) == reference)
+        taken += event->value("amount", micro_credits{0});
     }
-    if (events->size() < ledger_read_at_once || events->back().first == 1)
-      return std::optional<micro_credits>{};
-    from = events->back().first - 1;
+    if (events->size() < ledger_read_at_once)
+      return std::optional(taken);
+    from = events->back().first + 1;
   }
 }
 

@@ -161,6 +161,8 @@ asio::awaitable<bool> write_problem(host& h, connection& c, const exchange& x, h
                                     const problem& why) {
   set_default(headers, "cache-control", "no-store");
   set_default(headers, "content-type", "application/json");
+  if (why.status == 503) // a disk that is full, a queue, an actor that comes back: it passes
+    set_default(headers, "retry-after", "1");
   auto body = render(why, x.family).dump(-1, ' ', false, json::error_handler_t::replace);
   return write_bytes(h, c, x, why.status, std::move(headers), std::move(body));
 }

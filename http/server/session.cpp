@@ -306,8 +306,6 @@ private:
     if (no.rest_unread)
       exchange_.keep_alive = false;
     reply answer{std::move(no.why)};
-    if (answer.status == 503)
-      answer.headers.emplace_back("retry-after", "1");
     bool keep = co_await write_reply(host_, connection_, exchange_, std::move(answer));
     if (!keep)
       co_await connection_.close_politely(linger());

@@ -3,9 +3,10 @@
 #include "http/bridge/standing.hpp"
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
+#include "http/resume.hpp"
+#include "http/workflows/log_entry.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace troupe::http::workflows {
 
@@ -14,45 +15,29 @@ namespace {
 constexpr std::size_t events_at_once = 64;
 constexpr auto look_again = std::chrono::seconds(30); // should a bell ever be missed
 
-/// The cursor that a client resumes from: a whole number, or the beginning.
-std::optional<std::uint64_t> cursor_of(const request& r) {
-  auto text = std::string{r.header("last-event-id")};
-  if (text.empty())
-    text = r.query_value("last_event_id").value_or("");
-  if (text.empty())
-    return std::nullopt;
-  std::uint64_t out = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(out)
-                                                                  : std::optional<std::uint64_t>(0);
-}
-
-event event_of(std::uint64_t id, const json& entry) {
-  json data = entry.value("data", json::object());
-  data["job_id"] = entry.value("job", std::string{});
-  return event(std::to_string(id), entry.value("event", std::string{"message"}),
-               data.dump(-1, ' ', false, json::error_handler_t::replace));
-}
-
 /// The account's log from a cursor on, as it grows; only one job's entries when `job` is not empty, and then it ends
 /// with the job's `done`. It ends at once when the key or session of who asked does.
 asio::awaitable<void> stream(const head& h, identity who, std::string job, std::uint64_t cursor, event_sink& sink) {
   const auto account = who.account;
   feed_hub::subscription wakes(h.feeds, account_id{account}, sink.bell());
+  std::int64_t may_until = 0; // as steady_ms(); looked up again when rights change, and every look_again at least
   while (sink.open()) {
-    std::chrono::milliseconds left(standing(h, who));
-    if (left.count() == 0)
-      co_return;
+    if (wakes.rights_changed() || steady_ms() >= may_until) {
+      auto left = std::min<std::int64_t>(standing(h, who), std::chrono::milliseconds(look_again).count());
+      if (left == 0)
+        co_return;
+      may_until = steady_ms() + left;
+    }
     auto entries = h.database.feed(account_id{account}, cursor, events_at_once);
     std::vector<event> out;
     bool done = false;
     for (const auto& [id, bytes] : entries) {
       cursor = id;
-      auto entry = unpack(bytes);
-      if (!entry || (!job.empty() && entry->value("job", std::string{}) != job))
+      auto entry = read_log_entry(bytes);
+      if (!entry || (!job.empty() && entry->job != job))
         continue;
-      out.push_back(event_of(id, *entry));
-      done = !job.empty() && entry->value("event", std::string{}) == "done";
+      done = !job.empty() && entry->event == "done";
+      out.emplace_back(std::to_string(id), std::move(entry->event), std::move(entry->data));
     }
     if (!out.empty()) { // no co_await beside && or ||: g++ 12 mistranslates it
       bool sent = co_await sink.send(std::move(out));
@@ -62,7 +47,8 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
     if (done && h.database.feed_last(account_id{account}) == cursor)
       co_return; // told all there is; a job that is made again goes on in a new stream
     if (entries.empty()) {
-      bool stays = co_await sink.wait(std::min<std::chrono::milliseconds>(look_again, left));
+      std::chrono::milliseconds left(std::max<std::int64_t>(may_until - steady_ms(), 1));
+      bool stays = co_await sink.wait(left);
       if (!stays)
         co_return;
     }
@@ -197,14 +183,14 @@ asio::awaitable<reply> job_events(const head& h, const request& r) {
   if (!row)
     co_return not_found();
   auto who = *r.who;
-  auto from = cursor_of(r);
-  auto cursor = from ? *from : row->value("feed_before", std::uint64_t{0});
+  // What the account's log had before the job began is not of it: nobody's old cursor makes the head read all of that.
+  auto cursor = std::max(resume_after(r).value_or(0), row->value("feed_before", std::uint64_t{0}));
   co_return reply::events([&h, who, id, cursor](event_sink& sink) { return stream(h, who, id, cursor, sink); });
 }
 
 asio::awaitable<reply> account_events(const head& h, const request& r) {
   auto who = *r.who;
-  auto from = cursor_of(r);
+  auto from = resume_after(r);
   // Without a cursor it begins with what comes next: the past is in the jobs.
   auto cursor = from ? *from : h.database.feed_last(account_id{who.account});
   co_return reply::events([&h, who, cursor](event_sink& sink) { return stream(h, who, {}, cursor, sink); });

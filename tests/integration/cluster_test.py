@@ -98,6 +98,16 @@ class Cluster(unittest.TestCase):
         wait_until(lambda: self.head.metrics()["troupe_link_denied_total"] > denied, 20, "its key is denied")
         self.assertIsNone(self.node("gpu2"))
 
+    def test_a_head_ends_well_while_machines_are_joined(self):
+        # Heartbeats go out until the last moment: what they are sent through must still be there.
+        for n in range(3):
+            self.join(self.troupe("node", "add", f"far{n}"), f"far{n}")
+            self.wait_for(f"far{n}", "connected")
+        for _ in range(5):
+            self.assertEqual(self.head.stop(), 0, self.head.log_tail())
+            self.head.start()
+            self.wait_for("far2", "connected")
+
     def test_a_removed_node_is_cut_at_once_and_its_stages_run_elsewhere(self):
         self.join(self.troupe("node", "add", "one"), "one")
         self.wait_for("one", "connected")

@@ -153,6 +153,17 @@ class Crash(unittest.TestCase):
         story.append(("ended", "", 0, time.monotonic() - begin))
         return job, story
 
+    def test_nodes_that_wait_for_the_folder_end_with_the_head_that_started_them(self):
+        # A head that is killed while its node has hardly begun: that one waits for a head that it never saw alive.
+        head = Head(SETTINGS).start()
+        self.addCleanup(head.destroy)
+        head.wait_for_engines()
+        for _ in range(6):
+            head.kill9()
+            head.start()
+        head.wait_for_engines()
+        wait_until(lambda: len(head.nodes()) <= 2, 10, "there is the node that works, and at most the one that waits")
+
     def test_a_kill_during_submissions_leaves_all_of_each_or_nothing(self):
         chance = random.Random(SEED + 1)
         head = Head(SETTINGS).start()

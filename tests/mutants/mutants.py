@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "mutants"
 BUILD = COPY / "build" / "release"
 
-# name, file, what is there, what is put there, the tests that must notice: gtest programs, or a file of tests/integration
+# name, file, what is there, what is put there, the tests that must notice: gtest programs, or a file of tests/integration, or of
+# another folder of tests
 MUTANTS = [
     ("the journal does not sync", "storage/journal_thread.cpp", "options.sync = limits_.sync;", "options.sync = false;", ["storage_test"]),
     ("the ledger answers before the disk knows", "actors/ledger/ledger_actor.cpp",
@@ -37,19 +38,51 @@ MUTANTS = [
     ("the report of a stale attempt counts", "workflows/run.cpp",
      "attempt > stages_[index].ended &&\n         attempt >= stages_[index].attempt;", "attempt > 0;", ["workflows_test"]),
     ("a job is not taken up after a restart", "actors/job/job_actor.cpp",
-     "s.rows.push_back({table::open_jobs, m.job, pack(m.account), false});", "", ["crash_test.py"]),
+     "s.rows.push_back({table::open_jobs, m.job, jobs::pack_open_job(m.account, waiting), false});", "", ["crash_test.py"]),
     ("the result's row is not in the batch of the charge", "actors/job/job_steps.cpp", "add_result_rows(s);", "", ["actors_test"]),
     ("a key's claim is not in the job's batch", "http/bridge/submission.cpp", "if (auto row = once_row(r, command.job, command.at))",
      "if (auto row = once_row(r, command.job, command.at); false)", ["idempotency_test.py"]),
     ("another body passes under the same key", "http/application.cpp", "if (first && first->fingerprint != fingerprint)", "if (false)", ["http_test"]),
     ("an event stream resumes one too late", "http/workflows/jobs.cpp",
-     "auto cursor = from ? *from : row->value(\"feed_before\", std::uint64_t{0});",
-     "auto cursor = from ? *from + 1 : row->value(\"feed_before\", std::uint64_t{0});", ["main_job_test.py"]),
+     "resume_after(r).value_or(0), row->", "resume_after(r).value_or(0) + 1, row->", ["torture/streams_test.py"]),
+    ("an account's stream resumes one too late", "http/workflows/jobs.cpp", "auto cursor = from ? *from :", "auto cursor = from ? *from + 1 :",
+     ["torture/streams_test.py"]),
+    ("a job's stream ends before its last event", "http/workflows/jobs.cpp", "done = !job.empty() && entry->event ==", "done = !job.empty() || entry->event ==",
+     ["torture/streams_test.py"]),
+    ("what is no id is taken for what it begins with", "http/resume.cpp", "error == std::errc{} && end == text.data() + text.size()", "error == std::errc{}",
+     ["http_test"]),
     ("a cookie may come from another origin", "http/application.cpp", "if (!origin_allowed(r, options_.own_origins))", "if (false)", ["http_test"]),
     ("another's job can be seen", "http/bridge/views.cpp", "!= account", "== account + \"?\"", ["quick_start_test.py"]),
-    ("an ended stage keeps its slot", "actors/scheduler/scheduler_core.cpp", "  vacate(stage);\n  forget(stage);\n  offered_.push_back(at);",
-     "  forget(stage);\n  offered_.push_back(at);", ["scheduler_test", "scheduler_simulation_test"]),
+    ("an ended stage keeps its slot", "actors/scheduler/scheduler_core.cpp", "  vacate(run);\n  if (stage != none)",
+     "  if (stage != none)", ["scheduler_test", "scheduler_simulation_test"]),
     ("a corrupt artifact is believed", "gpu/node/node_transfers.cpp", "if (to.hash.finish() == what.sha256)", "if (true)", ["node_test"]),
+    ("a log is read from one too early", "storage/views.cpp", "key_of(account.value, after + 1)", "key_of(account.value, after)", ["storage_test"]),
+    ("an actor's events may leave a gap", "storage/group.cpp", "if (first != *last + 1)", "if (first < *last + 1)", ["storage_test"]),
+    ("a row that had to be absent is written over", "storage/group.cpp", "if (*present)", "if (false)", ["storage_test"]),
+    ("batches are written in another order", "storage/journal_thread.cpp", "out.push_back(std::move(queue_.front()));",
+     "out.insert(out.begin(), std::move(queue_.front()));", ["storage_test"]),
+    ("what the disk did not take is told as written", "storage/journal_thread.cpp", "      e.status = outcome;\n  count", "      (void)e;\n  count",
+     ["storage_test"]),
+    ("a damaged blob is believed", "storage/blobs.cpp", "if (found == sha256)", "if (true)", ["storage_test"]),
+    ("a stage that is made again is charged again", "workflows/run.cpp", "if (!stage.captured)\n    out.capture", "if (true)\n    out.capture",
+     ["workflows_test"]),
+    ("a late report ends the attempt that came after", "actors/scheduler/scheduler_core.cpp", "return r.attempt == attempt; });",
+     "return r.attempt == attempt || true; });", ["scheduler_test", "scheduler_simulation_test"]),
+    ("stages of any class are stopped for others", "actors/scheduler/scheduler_attempts.cpp", "if (freed.priority != priority_class::preemptible || run.stage == none",
+     "if (run.stage == none", ["scheduler_test", "scheduler_simulation_test"]),
+    ("both attempts of a straggler are charged", "actors/scheduler/scheduler_core.cpp", "return run.stage != none &&\n         (how == outcome::ok",
+     "return (how == outcome::ok", ["scheduler_test"]),
+    ("a machine that nobody allowed may join", "gpu/link/zap.cpp", "good = !key.empty() && allowed_ && allowed_(key);", "good = !key.empty();", ["link_test"]),
+    ("a silent node keeps its stages", "actors/cluster/cluster_actor.cpp", "if (now - n.heard_at > options_.node_timeout_ms)", "if (false)",
+     ["torture/network_test.py"]),
+    ("a device that was taken out gets work after a restart", "actors/cluster/cluster_actor.cpp", "if (wanted_state(record, d.name) != enabled)", "if (false)",
+     ["cluster_test.py"]),
+    ("a cookie of a longer name is taken for the session", "http/authentication.cpp", "pair.starts_with(name) && pair[name.size()] == '='",
+     "pair.starts_with(name)", ["http_test"]),
+    ("a key that was switched off opens the door", "http/bridge/store_authenticator.cpp", "if (!row || !row->value(\"active\", true))", "if (!row)",
+     ["accounts_test.py"]),
+    ("the link is gone before who speaks through it", "app/head_core.cpp", "  // Everyone is on the board;", "  link_.reset();\n  // Everyone is on the board;",
+     ["cluster_test.py"]),
     ("a node forgets a result that nobody acknowledged", "gpu/node/executor.cpp", "results_.add(*outcome);", ";", ["node_test"]),
 ]
 
@@ -83,7 +116,7 @@ def build(tests):
 def noticed(test):
     """The first line that says so, or nothing."""
     if test.endswith(".py"):
-        command = ["/usr/bin/python3", f"tests/integration/{test}"]
+        command = ["/usr/bin/python3", f"tests/{test}" if "/" in test else f"tests/integration/{test}"]
         ended = run(command, 600, cwd=COPY, env={"TROUPE_BINARY": str(BUILD / "troupe"), "PATH": "/usr/bin:/bin", "HOME": str(pathlib.Path.home()),
                                                  "TROUPE_KILLS": "10", "TROUPE_CRASHES": "20"})
     else:

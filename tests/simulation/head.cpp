@@ -45,7 +45,8 @@ head::head(const surroundings& around, dice luck) : around_(around) {
     caf::anon_send(others_->cluster, connection_closed{from.connection, from.public_key, why});
   };
   link_ = std::make_unique<head_end>(around_.lines, around_.time, std::move(handler));
-  app::spawn_actors(*system_, {board_, *database_, admins_, nodes_, offered_, link_.get()}, around_.options, others_);
+  app::spawn_actors(*system_, {board_, *database_, admins_, nodes_, offered_, link_.get(), around_.is_here},
+                    around_.options, others_);
   client_handle_ = system_->spawn(client);
   client_ = caf::actor_cast<caf::event_based_actor*>(client_handle_);
 }
@@ -62,11 +63,21 @@ head::~head() {
     scheduler_->run();
   }
   client_handle_ = nullptr;
-  *others_ = {};
+  others_->directory = others_->scheduler = others_->cluster = nullptr;
   scheduler_->clock().schedule.clear();
   database_.reset();
   system_->await_all_actors_done();
   system_.reset();
+}
+
+// As head_core::take_up, which waits for each answer on a thread of its own.
+void head::resume_jobs() {
+  auto queue = [this](queue_stages batch) {
+    caf::anon_send(others_->scheduler, std::move(batch));
+    return true;
+  };
+  for (const auto& job : app::read_open_jobs(*database_, queue))
+    tell(resume_job{job});
 }
 
 void head::work(turns order, dice& luck) {

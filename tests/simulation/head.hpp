@@ -31,6 +31,7 @@ public:
     network& lines;
     simulated_database::watcher written;
     app::actor_options options;
+    has_artifact is_here;
   };
   head(const surroundings& around, dice luck);
   ~head();
@@ -66,7 +67,7 @@ public:
   head_end& link() { return *link_; }
   const node_registry& nodes() const { return nodes_; }
   const capabilities& offered() const { return offered_; }
-  void resume_jobs() { app::resume_jobs(*database_, *others_); }
+  void resume_jobs();
 
 private:
   static constexpr auto answer_time = std::chrono::seconds(20); // gateway::time_out

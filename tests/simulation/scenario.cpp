@@ -53,6 +53,8 @@ scenario scenario::draw(std::uint64_t seed) {
   out.passivate_after_ms = luck.permille(300) ? luck.between(1'000, 20'000) : 300'000;
   out.spoilt = luck.permille(300) ? luck.between(10, 300) : 0;
   out.work_ms = luck.magnitude(50, 20'000);
+  out.urgencies = luck.permille(400) ? luck.between(100, 800) : 0;
+  out.speculative = luck.permille(300) ? luck.between(100, 1000) : 0;
 
   std::vector<act> requests, faults;
   for (const auto& [what, weight] : often)

@@ -72,7 +72,8 @@ struct scenario {
   turns order = turns::first_come;
   micros duration = minute;
   std::int64_t passivate_after_ms = 300'000;
-  std::int64_t spoilt = 0; // permille of the stages that cannot succeed
+  std::int64_t spoilt = 0;                     // permille of the stages that cannot succeed
+  std::int64_t urgencies = 0, speculative = 0; // permille of the stages of another class; that may run twice
   std::int64_t work_ms = 1000;
   std::vector<step> steps; // in order of time
 

@@ -29,6 +29,12 @@ limits small_limits() {
   out.aging_period = 4;
   out.reserve_after_ms = 10'000;
   out.account_memory_ms = 30'000;
+  out.preempt_after_ms = 1'000;
+  out.preempt_run_min_ms = 300;
+  out.preemptions_max = 2;
+  out.straggler_run_min_ms = 200;
+  out.straggler_factor = 1.2;
+  out.straggler_deviations = 1;
   return out;
 }
 
@@ -52,7 +58,7 @@ public:
       tell(device_enable{{id}});
     }
     forget_exclusions();
-    for (int i = 0; i < 20'000 && !stages_.empty(); ++i) {
+    for (int i = 0; i < 20'000 && !(stages_.empty() && on_nodes_.empty()); ++i) {
       now_ += 500;
       if (!on_nodes_.empty() && i % 2 == 0)
         end_one(outcome::ok);
@@ -99,6 +105,8 @@ private:
     stage_request asked;
     std::uint64_t attempt = 0;
     bool withdrawn = false;
+    std::uint64_t second = 0; // beside the first
+    int stopped = 0;          // for others, and it had to run again
   };
   // What runs on nodes, whoever knows of it; a cut node's attempts go on.
   struct on_node {
@@ -138,6 +146,7 @@ private:
     r.vram_mib = std::array{0u, 1'000u, 3'000u, 4'000u}[roll(4)];
     r.estimate_ms = 100 + roll(5'000);
     r.priority = static_cast<priority_class>(roll(3));
+    r.may_run_twice = roll(2) == 0;
     return r;
   }
 
@@ -186,10 +195,31 @@ private:
     auto at = heard[roll(static_cast<unsigned>(heard.size()))];
     auto ended = on_nodes_[at];
     on_nodes_.erase(on_nodes_.begin() + static_cast<long>(at));
+    auto stopped = preempted_.erase(ended.attempt) > 0 && roll(4) > 0;
+    if (stopped)
+      how = outcome::cancelled;
     auto known = stages_.find(ended.ref);
-    if (known != stages_.end() && known->second.attempt == ended.attempt)
-      stages_.erase(known);
+    auto again = std::optional<believed>{};
+    if (known != stages_.end() && (known->second.attempt == ended.attempt || known->second.second == ended.attempt)) {
+      auto& own = known->second;
+      if (own.second != 0 && how != outcome::ok) { // the other goes on
+        own.attempt = own.attempt == ended.attempt ? own.second : own.attempt;
+        own.second = 0;
+      } else {
+        if (stopped && !own.withdrawn)
+          again = own;
+        if (own.second != 0)
+          losers_.insert(own.attempt == ended.attempt ? own.second : own.attempt);
+        stages_.erase(known);
+      }
+    }
     tell(stage_ended{ended.ref, ended.attempt, {ended.device}, how, 50 + roll(3'000)});
+    if (!again)
+      return;
+    ++again->stopped; // its job brings it again
+    again->asked.attempt_base = ended.attempt;
+    stages_[ended.ref] = *again;
+    tell(stage_queued{again->asked});
   }
 
   void withdraw_one() {
@@ -201,13 +231,19 @@ private:
       known->second.withdrawn = true;
     else
       stages_.erase(known);
+    withdrawing_ = true;
     tell(stage_withdrawn{ref});
+    withdrawing_ = false;
   }
 
   void cut_or_heal() {
     auto [id, d] = *any(devices_);
     if (down_.erase(id) == 0) {
       down_.insert(id);
+      for (auto& [ref, b] : stages_)
+        for (const auto& r : on_nodes_)
+          if (r.device == id && r.ref == ref && r.attempt == b.second)
+            b.second = 0;
       tell(device_down{{id}});
       return;
     }
@@ -242,6 +278,10 @@ private:
   // The head dies and comes back: jobs say what they want, nodes what runs.
   void restart() {
     restarting_ = true;
+    for (auto& [ref, b] : stages_) {
+      b.second = 0; // its job takes one of them back
+      b.stopped = 0;
+    }
     core_ = scheduler_core(small_limits(), ++epoch_);
     auto running = on_nodes_;
     auto nodes_first = roll(2) == 0;
@@ -262,7 +302,7 @@ private:
       if (b.withdrawn)
         continue;
       auto again = b.asked;
-      again.attempt_base = b.attempt;
+      again.attempt_base = std::max(b.attempt, again.attempt_base);
       tell(stage_queued{again});
     }
     if (!nodes_first)
@@ -307,13 +347,14 @@ private:
     if (restarting_)
       return; // it has not been told everything yet
     std::erase_if(stages_, [&](const auto& known) { return known.second.withdrawn && !core_.running_at(known.first); });
-    ASSERT_EQ(core_.queue_length() + core_.running(), stages_.size()) << "a stage was lost or doubled";
+    ASSERT_EQ(core_.stages(), stages_.size()) << "a stage was lost or doubled";
   }
 
   void obey(const start& s) {
     ASSERT_TRUE(stages_.contains(s.ref)) << "started what nobody wants";
     auto& known = stages_.at(s.ref);
     ASSERT_FALSE(known.withdrawn);
+    ASSERT_TRUE(!s.second || (known.asked.may_run_twice && known.second == 0 && known.attempt != 0));
     ASSERT_GT(s.attempt, known.attempt) << "attempts rise";
     ASSERT_FALSE(down_.contains(s.device.value)) << "started on a lost device";
     const auto& device = devices_.at(s.device.value);
@@ -322,7 +363,10 @@ private:
       ASSERT_NE(excluded, s.device);
     std::uint32_t slots = 0, vram = known.asked.vram_mib;
     for (const auto& r : on_nodes_) {
-      ASSERT_FALSE(r.ref == s.ref && !down_.contains(r.device) && r.attempt == known.attempt) << "runs twice at once";
+      ASSERT_FALSE(!s.second && r.ref == s.ref && !down_.contains(r.device) && r.attempt == known.attempt)
+          << "runs twice at once";
+      ASSERT_FALSE(s.second && r.device == s.device.value && !down_.contains(r.device) && slots > 0)
+          << "a second attempt is for idle devices";
       if (r.device == s.device.value && stages_.contains(r.ref) && stages_.at(r.ref).attempt == r.attempt) {
         ++slots;
         vram += stages_.at(r.ref).asked.vram_mib;
@@ -330,15 +374,29 @@ private:
     }
     ASSERT_LT(slots, device.slots);
     ASSERT_LE(vram, device.vram_mib);
-    known.attempt = s.attempt;
+    (s.second ? known.second : known.attempt) = s.attempt;
     on_nodes_.push_back({s.ref, s.device.value, s.attempt});
   }
   // What is stopped ends some time later, or, where only the node knew of it, at once and without a word.
   void obey(const stop& s) {
+    auto known = stages_.find(s.ref);
+    if (known != stages_.end() && known->second.attempt == s.attempt && !known->second.withdrawn && !withdrawing_) {
+      ASSERT_EQ(known->second.asked.priority, priority_class::preemptible) << "only those are stopped for others";
+      ASSERT_LT(known->second.stopped, 2) << "so often and no more";
+      preempted_.insert(s.attempt);
+      return;
+    }
+    if (losers_.erase(s.attempt) > 0)
+      return;
     if (roll(2) == 0 && (!stages_.contains(s.ref) || stages_.at(s.ref).attempt != s.attempt))
       drop(s.ref, s.device.value, s.attempt);
   }
-  void obey(const moved& m) { ASSERT_TRUE(stages_.contains(m.ref)); }
+  void obey(const moved& m) {
+    ASSERT_TRUE(stages_.contains(m.ref));
+    auto& known = stages_.at(m.ref);
+    if (known.second != 0)
+      known.attempt = std::exchange(known.second, 0);
+  }
   void obey(const reject& r) {
     if (r.code != "stopping")
       stages_.erase(r.ref);
@@ -361,6 +419,9 @@ private:
   std::set<std::string> down_;
   std::map<stage_ref, believed> stages_;
   std::vector<on_node> on_nodes_;
+  std::set<std::uint64_t> preempted_; // attempts that are to be stopped for others
+  std::set<std::uint64_t> losers_;    // another attempt of the stage had the result first
+  bool withdrawing_ = false;
 };
 
 std::vector<std::uint32_t> seeds() {

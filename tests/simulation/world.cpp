@@ -129,9 +129,10 @@ void world::boot() {
   ++lives_;
   story_.say("head: life {} begins", lives_);
   auto written = [this](const storage::batch& what) { auditor_.on_batch(what); };
-  head_ =
-      std::make_unique<head>(head::surroundings{time_, story_, disk_, disk_does_, lines_, written, options_for(what_)},
-                             root_.stream("life " + std::to_string(lives_)));
+  auto is_here = [this](const wire::artifact& file) { return blobs_.files.contains(file.sha256); };
+  head_ = std::make_unique<head>(
+      head::surroundings{time_, story_, disk_, disk_does_, lines_, written, options_for(what_), is_here},
+      root_.stream("life " + std::to_string(lives_)));
   auto& link = head_->link();
   auto node_of = [this](const std::string& key) -> node_model* {
     for (auto& node : nodes_)

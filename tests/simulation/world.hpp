@@ -38,7 +38,7 @@ private:
     std::size_t who = 0;
     std::string once, key;
     std::int64_t key_limit = 0, price = 0;
-    json plan;
+    workflow::plan_ptr plan;
     int tries = 0;
     bool settled = false;
   };

@@ -90,6 +90,9 @@ workflow::plan world::draw_plan(dice& luck, std::size_t stages_max) const {
     s.retry.attempts = static_cast<std::uint32_t>(luck.between(1, 4));
     s.retry.backoff_ms = static_cast<std::uint32_t>(luck.magnitude(100, 10'000));
     s.timeout_s = static_cast<std::uint32_t>(luck.between(5, 60));
+    if (luck.permille(what_.urgencies))
+      s.urgency = luck.permille(500) ? workflow::stage_class::interactive : workflow::stage_class::preemptible;
+    s.speculative = luck.permille(what_.speculative);
     out.stages.push_back(std::move(s));
   }
   out.results.push_back({"file", {static_cast<std::uint32_t>(count - 1), "out"}, "{job}.bin", false});
@@ -103,7 +106,7 @@ void world::submit(std::size_t who, dice luck, std::string once, std::size_t sta
   w->who = who;
   w->once = std::move(once);
   w->price = plan.price();
-  w->plan = workflow::to_json(plan);
+  w->plan = std::make_shared<const workflow::plan>(std::move(plan));
   if (!c.keys.empty() && luck.permille(500)) {
     const auto& key = luck.pick(c.keys);
     w->key = key.id;

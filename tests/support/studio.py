@@ -361,9 +361,10 @@ class Head:
         if os.environ.get("TROUPE_KEEP_LOGS") is None:
             pathlib.Path(self.log.name).unlink(missing_ok=True)
 
-    def _children_of_ours(self):
-        """Processes of our binary that work in our data directory and are not yet in the lock file: each is killed."""
+    def nodes(self):
+        """The processes of our binary that work in our data directory, or wait to."""
         folder = str(self.data / "node").encode()
+        out = []
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -372,11 +373,17 @@ class Head:
             except OSError:
                 continue
             if folder in command and b"node" in command and is_alive(int(entry.name)):
-                try:
-                    os.kill(int(entry.name), signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-                yield True
+                out.append(int(entry.name))
+        return out
+
+    def _children_of_ours(self):
+        """Nodes that are not yet in the lock file: each is killed."""
+        for pid in self.nodes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            yield True
 
     def log_text(self):
         return pathlib.Path(self.log.name).read_text(errors="replace")

@@ -1,5 +1,6 @@
 #include "actors/device/device_messages.hpp"
 #include "actors/job/job_actor.hpp"
+#include "actors/job/open_job.hpp"
 #include "actors/ledger/ledger_actor.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/slow_journal.hpp"
@@ -24,7 +25,7 @@ struct heard {
 using device_word = json;
 
 /// Two stages of 5 credits, one after the other; each makes a file.
-json plan_of_two() {
+workflow::plan_ptr plan_of_two() {
   auto parsed = workflow::parse_definition(json::parse(R"({
     "name": "two", "version": 1, "title": "Two", "description": "Two.", "inputs": {},
     "stages": [
@@ -36,7 +37,7 @@ json plan_of_two() {
                                            "two.json");
   EXPECT_TRUE(parsed.definition) << (parsed.problems.empty() ? "" : parsed.problems[0].text());
   auto inputs = workflow::validate_inputs(*parsed.definition, json::object());
-  return workflow::to_json(*workflow::expand(*parsed.definition, *inputs, {}));
+  return std::make_shared<const workflow::plan>(*workflow::expand(*parsed.definition, *inputs, {}));
 }
 
 struct JobActor : ::testing::Test {
@@ -47,6 +48,12 @@ struct JobActor : ::testing::Test {
   device_word runs;
   address_book_ptr book_of_addresses = std::make_shared<address_book>();
   caf::actor ledger, job;
+  static constexpr std::uint64_t fence = std::uint64_t{3} << 32; // numbers below are of earlier lives of the head
+  job_options options = [] {
+    job_options out;
+    out.fence = fence;
+    return out;
+  }();
 
   void SetUp() override {
     activate();
@@ -92,8 +99,8 @@ struct JobActor : ::testing::Test {
     cluster.scheduler.run();
     ledger = cluster.system.spawn<ledger_actor>(std::ref(board), std::ref(disk), std::string{"alice"},
                                                 std::move(*disk.replay("ledger/alice")), disk.feed_ids["alice"]);
-    job = cluster.system.spawn<job_actor>(std::ref(board), std::ref(disk), book_of_addresses, job_options{},
-                                          std::string{"j"}, std::move(*disk.replay("job/j")));
+    job = cluster.system.spawn<job_actor>(std::ref(board), std::ref(disk), book_of_addresses, options, std::string{"j"},
+                                          std::move(*disk.replay("job/j")));
   }
 
   caf::expected<submitted_job> submit(std::int64_t balance) {
@@ -126,6 +133,10 @@ struct JobActor : ::testing::Test {
     return bool(cluster.ask(
         job, stage_report{"j", "n/cpu0", wire::failed{{"j", stage, attempt}, "n/cpu0", fault, "why", {}, 1}}));
   }
+  void pass(std::chrono::milliseconds time) {
+    cluster.scheduler.advance_time(time);
+    cluster.scheduler.run();
+  }
   std::string status() {
     auto view = cluster.ask(job, describe_job{"j"});
     return view ? view->value["status"].get<std::string>() : "none";
@@ -157,6 +168,36 @@ TEST_F(JobActor, RunsItsStagesInOrderAndChargesEachWhenItsResultIsDurable) {
       std::any_of(last.rows.begin(), last.rows.end(), [](const auto& r) { return r.in == storage::table::files; }));
 }
 
+TEST_F(JobActor, TheStartOfAShortStageIsWrittenWithItsEnd) {
+  submit(100);
+  auto before = disk.written.size();
+  place(0, 1);
+  EXPECT_EQ(disk.written.size(), before) << "nothing but the record of the start, which can wait";
+  finish(0, 1);
+  ASSERT_EQ(disk.written.size(), before + 1);
+  EXPECT_EQ(disk.written.back().appends.at(0).events.size(), 2u) << "started and succeeded, in that order";
+  EXPECT_EQ(disk.written.back().feeds.at(0).entries.size(), 4u) << "running, the start, the end, the charge";
+}
+
+TEST_F(JobActor, TheStartOfALongStageIsWrittenSoon) {
+  submit(100);
+  auto before = disk.written.size();
+  place(0, 1);
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  EXPECT_EQ(disk.written.size(), before + 1);
+  place(0, 1); // told twice: nothing new
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  EXPECT_EQ(disk.written.size(), before + 1);
+}
+
+TEST_F(JobActor, WhoAsksOfAStartThatIsNotWrittenYetIsAnsweredWhenItIs) {
+  submit(100);
+  auto before = disk.written.size();
+  place(0, 1);
+  EXPECT_EQ(status(), "running");
+  EXPECT_EQ(disk.written.size(), before + 1);
+}
+
 TEST_F(JobActor, TellsNobodyOfAResultThatIsNotDurable) {
   submit(100);
   place(0, 1);
@@ -168,6 +209,27 @@ TEST_F(JobActor, TellsNobodyOfAResultThatIsNotDurable) {
   cluster.scheduler.run();
   EXPECT_EQ(status(), "running");
   EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, AnswersWithTheStateThatItsOwnStepLeftAndNoLaterOne) {
+  submit(100);
+  place(0, 1);
+  ASSERT_TRUE(finish(0, 1));
+  disk.stopped = true;
+  auto remade = cluster.self->request(job, caf::infinite, remake_artifact{"j", std::string(64, 'a'), 1001});
+  cluster.scheduler.run();
+  auto cancelled = cluster.self->request(job, caf::infinite, cancel_job{"j", 1002});
+  cluster.scheduler.run();
+  auto expect = [](auto& answer, const char* status) {
+    answer.receive([&](description& told) { EXPECT_EQ(told.value["status"], status); },
+                   [](caf::error& why) { ADD_FAILURE() << to_string(why); });
+  };
+  disk.let_go(1);
+  cluster.scheduler.run();
+  expect(remade, "running");
+  disk.let_go();
+  cluster.scheduler.run();
+  expect(cancelled, "cancelled");
 }
 
 TEST_F(JobActor, LeavesNothingWhenTheWalletIsShort) {
@@ -269,13 +331,13 @@ TEST_F(JobActor, EndsTheSameWhenItIsMadeAgainAfterEveryStep) {
 TEST_F(JobActor, WhenIdleAsksAfterAnAttemptWhoseReportWasLost) {
   submit(100);
   place(0, 1);
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
   runs = true;
   EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"})); // its device runs it: all is well
   EXPECT_EQ(told.reattached, 1u);
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0}));
   runs = false;
-  cluster.scheduler.advance_time(std::chrono::seconds(1));
-  cluster.scheduler.run();
+  pass(std::chrono::seconds(1));
   EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"}));
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0})) << "nobody runs it: it is queued again";
   ASSERT_TRUE(place(0, 2));
@@ -309,6 +371,81 @@ TEST_F(JobActor, IsQueuedAgainWhenAnAttemptFailsThatACrashForgot) {
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0, 0}));
   ASSERT_TRUE(place(0, 2));
   ASSERT_TRUE(finish(0, 2));
+}
+
+TEST_F(JobActor, BelievesOfAnAttemptOnlyTheNodeThatHasIt) {
+  submit(100);
+  ASSERT_TRUE(place(0, fence + 3));
+  auto lie = [&](wire::from_node what) { return bool(cluster.ask(job, stage_report{"j", "liar/cpu0", what})); };
+  wire::finished done{{"j", 0, fence + 3}, "cpu0", "null/1", false, 1, {}};
+  done.outputs.push_back({"data", std::string(64, 'f'), 1, "application/octet-stream", json::object()});
+  EXPECT_TRUE(lie(done)) << "it is told to forget it";
+  EXPECT_TRUE(lie(wire::failed{done.ref, "cpu0", "bad_input", "a lie", {}, 1}));
+  EXPECT_FALSE(lie(wire::progress{done.ref, 0.9, "a lie"}));
+  EXPECT_FALSE(lie(wire::preview{done.ref, "a lie"}));
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "liar/cpu0", fence + 3}));
+  EXPECT_EQ(status(), "running");
+  EXPECT_EQ(money().spent, 0);
+  ASSERT_TRUE(finish(0, fence + 3));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, DoesNotBelieveANumberOfThisHeadThatItWasNotToldOf) {
+  submit(100);
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", fence + 9}));
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", (std::uint64_t{1} << 53) - 1}));
+  EXPECT_TRUE(finish(0, fence + 9));
+  EXPECT_EQ(status(), "queued");
+  EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0})) << "the scheduler may have believed it: it is told again";
+  ASSERT_TRUE(place(0, fence + 1));
+  ASSERT_TRUE(finish(0, fence + 1));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, DoesNotBelieveAnEarlierLifesNumberOfAJobThatIsYounger) {
+  options.began_at = 1000; // when the job is submitted
+  activate();
+  submit(100);
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 7}));
+  EXPECT_EQ(status(), "queued");
+}
+
+TEST_F(JobActor, ARunTimeIsNotBelievedBeyondWhatHasPassed) {
+  submit(100);
+  place(0, 1);
+  wire::finished done{{"j", 0, 1}, "n/cpu0", "null/1", false, UINT32_MAX, {}};
+  done.outputs.push_back({"data", std::string(64, 'a'), 1, "application/octet-stream", json::object()});
+  ASSERT_TRUE(cluster.ask(job, stage_report{"j", "n/cpu0", done}));
+  auto view = cluster.ask(job, describe_job{"j"});
+  ASSERT_TRUE(view);
+  EXPECT_LT(view->value["stages"][0]["run_ms"].get<std::int64_t>(), 60'000);
+}
+
+TEST_F(JobActor, LeavesOnTheDiskWhatAStartIsToQueueUntilAStageHasBegun) {
+  submit(100);
+  auto row = [this] {
+    std::string newest;
+    for (const auto& batch : disk.written)
+      for (const auto& r : batch.rows)
+        if (r.in == storage::table::open_jobs && r.key == "j")
+          newest = r.value.value_or("");
+    return newest;
+  };
+  auto open = jobs::unpack_open_job("j", row());
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->account, "alice");
+  ASSERT_EQ(open->waiting.size(), 1u);
+  EXPECT_EQ(open->waiting[0].ref, (scheduling::stage_ref{{"j"}, 0}));
+  EXPECT_EQ(open->waiting[0].kind, "null.work");
+  EXPECT_EQ(open->waiting[0].account.value, "alice");
+  place(0, 1);
+  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  open = jobs::unpack_open_job("j", row());
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->account, "alice");
+  EXPECT_TRUE(open->waiting.empty()) << "from here on only the job knows";
+  EXPECT_FALSE(jobs::unpack_open_job("j", "no row"));
+  EXPECT_FALSE(jobs::unpack_open_job("j", pack({{"account", "alice"}, {"weight", -1}, {"stages", {{0}}}})));
 }
 
 TEST_F(JobActor, AnAttemptThatACrashForgotIsTakenBack) {

@@ -100,10 +100,11 @@ TEST_F(LedgerActor, WritesWhatTellsOfMoneyOnlyWhenMoneyMoves) {
   auto first = ask();
   ASSERT_TRUE(first);
   EXPECT_EQ(disk.written.back().rows.size(), 2u) << "the reference, and what is told";
+  auto batches = disk.written.size();
   auto again = ask();
   ASSERT_TRUE(again);
   EXPECT_EQ(again->transfers, 0u);
-  EXPECT_TRUE(disk.written.back().rows.empty());
+  EXPECT_EQ(disk.written.size(), batches);
 }
 
 TEST_F(LedgerActor, SaysWhatAKeyHasLeft) {
@@ -133,6 +134,16 @@ TEST_F(LedgerActor, LeavesWhenTheDiskFailsAndComesBackWithWhatIsThere) {
   ASSERT_TRUE(books_now);
   EXPECT_EQ(books_now->balance, credits(100));
   EXPECT_EQ(books_now->held, 0);
+}
+
+TEST_F(LedgerActor, AnswersWhoMovesNothingThoughTheDiskIsFull) {
+  auto who = ledger();
+  cluster.ask(who, request({grant(100)}));
+  disk.next_status = storage::commit_status::full;
+  auto now = cluster.ask(who, request({}));
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->balance, credits(100));
+  EXPECT_FALSE(cluster.ask(who, request({hold("j", 30)})));
 }
 
 TEST_F(LedgerActor, NumbersTheFeedDenselyAcrossActivations) {

@@ -1,4 +1,5 @@
 #include "http/rate_limit.hpp"
+#include "http/resume.hpp"
 #include "http/server/byte_range.hpp"
 #include "http/url.hpp"
 
@@ -138,6 +139,23 @@ TEST(queries, have_a_bounded_number_of_parameters) {
     text += "a=" + std::to_string(i) + "&";
   EXPECT_FALSE(parse_query(text));
   EXPECT_EQ(parse_query("&&a=1&a=2&=x&b")->size(), 4u);
+}
+
+TEST(streams, resume_after_the_id_that_the_client_saw_last) {
+  request r;
+  EXPECT_EQ(resume_after(r), std::nullopt);
+  r.query.emplace("last_event_id", "7");
+  EXPECT_EQ(resume_after(r), 7u);
+  r.headers.emplace_back("last-event-id", "18446744073709551615");
+  EXPECT_EQ(resume_after(r), UINT64_MAX) << "the header is the browser's own and wins";
+}
+
+TEST(streams, begin_anew_after_what_is_no_id) {
+  for (const char* text : {"-1", "+7", " 7", "7 ", "0x7", "7.0", "seven", "18446744073709551616"}) {
+    request r;
+    r.headers.emplace_back("last-event-id", text);
+    EXPECT_EQ(resume_after(r), 0u) << text;
+  }
 }
 
 TEST(uuids, are_recognised) {

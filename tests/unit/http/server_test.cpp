@@ -31,6 +31,8 @@ struct echo {
   asio::awaitable<reply> operator()(request&& r) {
     if (r.raw_path == "/throw")
       throw std::runtime_error("secret /path");
+    if (r.raw_path == "/unavailable")
+      co_return reply{unavailable("The disk is full")};
     if (r.raw_path == "/slow") {
       asio::steady_timer t{co_await asio::this_coro::executor, 300ms};
       co_await t.async_wait(asio::use_awaitable);
@@ -309,6 +311,13 @@ TEST_F(a_server, cuts_clients_that_do_not_read) {
   for (int i = 0; i < 20; ++i)
     c.request("GET", "/big");
   EXPECT_TRUE(soon([&] { return running->statistics().connections_open == 0; }));
+}
+
+TEST_F(a_server, says_when_to_come_again_whatever_was_not_available) {
+  http_client c{start()};
+  auto r = c.get("/unavailable");
+  EXPECT_EQ(r.status, 503);
+  EXPECT_EQ(r.header("retry-after"), "1");
 }
 
 TEST_F(a_server, refuses_more_connections_than_its_limit) {

@@ -1,6 +1,7 @@
 #include "world.hpp"
 
 #include <cmath>
+#include <deque>
 
 namespace troupe::scheduling::testing {
 

@@ -145,6 +145,19 @@ TEST(restart, takes_back_what_a_device_says_it_runs_where_the_stage_waits_here) 
   EXPECT_EQ(w.core.running_at({{"film"}, 0})->attempt, 12u);
 }
 
+TEST(restart, does_not_believe_a_number_that_was_not_given_out_yet) {
+  world w({}, 7);
+  w.queue(st("film"));
+  auto lie = (std::uint64_t{1} << 53) - 1;
+  auto out = w.tell(with_held("liar/cpu0", {{"film"}, 0}, lie));
+  EXPECT_EQ(only<stop>(out)->attempt, lie);
+  EXPECT_EQ(only<start>(out)->device.value, "liar/cpu0") << "it waits as before";
+  EXPECT_LT(only<start>(out)->attempt, std::uint64_t{8} << 32) << "and its number is one of this head's";
+  auto other = w.tell(stage_running{st("other").asked, {"liar/cpu0"}, lie});
+  EXPECT_EQ(only<stop>(other)->attempt, lie);
+  EXPECT_FALSE(w.core.running_at({{"other"}, 0}));
+}
+
 TEST(restart, gives_a_device_nothing_new_until_what_it_runs_is_claimed) {
   world w({}, 7);
   w.queue(st("other"));

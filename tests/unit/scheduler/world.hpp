@@ -28,6 +28,7 @@ struct stage_builder {
   stage_builder& takes(std::uint32_t ms) { return asked.estimate_ms = ms, *this; }
   stage_builder& in(priority_class priority) { return asked.priority = priority, *this; }
   stage_builder& without(const std::string& device) { return asked.excluded.push_back({device}), *this; }
+  stage_builder& maybe_twice() { return asked.may_run_twice = true, *this; }
   stage_builder& near(const std::string& node) { return asked.near.push_back({node}), *this; }
 };
 
@@ -40,7 +41,7 @@ public:
     core.check_invariants();
     for (const auto& c : out) {
       if (const auto* s = std::get_if<start>(&c)) {
-        running[s->ref] = *s;
+        (s->second ? seconds : running)[s->ref] = *s;
         ++starts;
       } else if (const auto* m = std::get_if<moved>(&c)) {
         running.erase(m->ref);
@@ -68,6 +69,14 @@ public:
     auto at = core.running_at({{job}, 0});
     return at ? at->device.value : "";
   }
+  /// Virtual milliseconds; -1 when the account is not known.
+  std::int64_t charged_to(const std::string& account) const {
+    const auto state = core.inspect();
+    for (const auto& row : state.at("accounts"))
+      if (row.at("account") == account)
+        return row.at("virtual_ms");
+    return -1;
+  }
   std::string why(const std::string& job) const {
     auto reason = core.why_waiting({{job}, 0});
     return reason ? reason->code : "";
@@ -76,6 +85,7 @@ public:
   timestamp now = 1'000'000;
   scheduler_core core;
   std::map<stage_ref, start> running;
+  std::map<stage_ref, start> seconds; // attempts of stragglers beside the first
   std::size_t starts = 0;
 };
 

@@ -163,6 +163,22 @@ TEST(Definition, DefaultsMustFitTheirOwnRules) {
                  "inputs.width.default: may only refer to a model's field, such as \"$inputs.model.width\"");
 }
 
+TEST(Definition, AStageHasAClassAndMayBeSpeculative) {
+  auto document = film();
+  document["stages"][1]["class"] = "preemptible";
+  document["stages"][1]["speculative"] = true;
+  auto parsed = parse_definition(document, "film.json");
+  ASSERT_TRUE(parsed.definition) << texts(parsed.problems);
+  EXPECT_EQ(parsed.definition->find_stage("upscale")->urgency, stage_class::preemptible);
+  EXPECT_TRUE(parsed.definition->find_stage("upscale")->speculative);
+  EXPECT_EQ(parsed.definition->find_stage("generate")->urgency, stage_class::standard);
+  EXPECT_FALSE(parsed.definition->find_stage("generate")->speculative);
+  expect_problem([](json& d) { d["stages"][1]["class"] = "urgent"; },
+                 "stage 'upscale': class: unknown class 'urgent'; there are interactive, standard and preemptible");
+  expect_problem([](json& d) { d["stages"][1]["speculative"] = "yes"; },
+                 "stage 'upscale': speculative: must be true or false");
+}
+
 TEST(Definition, AllThatIsWrongIsToldAtOnce) {
   auto document = film();
   document["stages"][0]["kind"] = "scene.vide";

@@ -136,6 +136,9 @@ public:
       locked([&] { closed_.emplace_back(whom, reason); });
     };
     handler.on_corrupt = [this](const std::string& hash) { locked([&] { corrupt_.push_back(hash); }); };
+    handler.on_unknown_fields = [this](const peer&, const std::string& fields) {
+      locked([&] { unknown_.push_back(fields); });
+    };
     std::lock_guard guard(start_); // a node may be heard before `link` is set
     auto opened = head_link::open({{std::move(endpoint)}, keys_}, blobs, std::move(handler));
     link = std::move(opened.value());
@@ -166,6 +169,9 @@ public:
   }
   std::vector<std::pair<peer, std::string>> closed() const {
     return locked([&] { return closed_; });
+  }
+  std::vector<std::string> unknown_fields() const {
+    return locked([&] { return unknown_; });
   }
   std::vector<std::string> corrupt() const {
     return locked([&] { return corrupt_; });
@@ -202,7 +208,7 @@ private:
   std::set<std::string> allowed_;
   std::vector<std::pair<peer, wire::from_node>> messages_;
   std::vector<std::pair<peer, std::string>> closed_;
-  std::vector<std::string> corrupt_;
+  std::vector<std::string> corrupt_, unknown_;
 
 public:
   std::unique_ptr<head_link> link; // last: its threads use all of the above

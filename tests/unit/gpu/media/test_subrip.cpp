@@ -37,6 +37,7 @@ TEST(subrip, nothing_to_say_is_no_error_but_nonsense_is) {
   EXPECT_TRUE(parse_subrip("")->empty());
   EXPECT_TRUE(parse_subrip("\n \r\n")->empty());
   EXPECT_FALSE(parse_subrip("WEBVTT"));
+  EXPECT_FALSE(parse_subrip("1\n-1:00:00,000 --> -1:00:01,000\nbefore the film\n"));
   EXPECT_FALSE(parse_subrip("1\n00:00:02,000 --> 00:00:01,000\nbackwards\n"));
   EXPECT_FALSE(parse_subrip("1\n00:00:00,000 --> 00:00:01,000\nbroken \xC3\x28\n"));
   EXPECT_FALSE(parse_subrip("1\n00:00:00,000 --> 00:00:01,000\nsurrogate \xED\xA0\x80\n"));

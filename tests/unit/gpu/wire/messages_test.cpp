@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 using namespace troupe;
 using namespace troupe::wire;
@@ -29,13 +30,13 @@ void expect_round_trip(const Variant& message, Decode decode) {
 TEST(wire_messages, every_message_of_a_node_survives_the_way_to_the_head) {
   ASSERT_EQ(samples::from_nodes().size(), std::variant_size_v<from_node>);
   for (const auto& message : samples::from_nodes())
-    expect_round_trip(message, decode_from_node);
+    expect_round_trip(message, [](const std::string& frame) { return decode_from_node(frame); });
 }
 
 TEST(wire_messages, every_message_of_the_head_survives_the_way_to_a_node) {
   ASSERT_EQ(samples::to_nodes().size(), std::variant_size_v<to_node>);
   for (const auto& message : samples::to_nodes())
-    expect_round_trip(message, decode_to_node);
+    expect_round_trip(message, [](const std::string& frame) { return decode_to_node(frame); });
 }
 
 TEST(wire_messages, the_decoded_fields_hold_what_was_said) {
@@ -64,6 +65,50 @@ TEST(wire_messages, unknown_fields_are_ignored_and_unknown_types_are_refused) {
   EXPECT_TRUE(decode_from_node(to_msgpack(frame)).has_value());
   frame["t"] = "dance";
   EXPECT_EQ(decode_from_node(to_msgpack(frame)).error().code, "unknown_message");
+}
+
+TEST(wire_messages, unknown_fields_are_named_wherever_they_are) {
+  auto frame = map_of(encode(from_node{samples::done()}));
+  frame["later"] = 1;
+  frame["ref"]["epoch"] = 2;
+  frame["outputs"][1]["colour"] = "green";
+  frame["outputs"][1]["metadata"]["anything"] = true; // a map that is free to hold what it likes
+  std::vector<std::string> unknown;
+  EXPECT_TRUE(decode_from_node(to_msgpack(frame), &unknown).has_value());
+  EXPECT_EQ(std::set<std::string>(unknown.begin(), unknown.end()), (std::set<std::string>{"later", "epoch", "colour"}));
+  unknown.clear();
+  for (const auto& message : samples::from_nodes())
+    EXPECT_TRUE(decode_from_node(encode(message), &unknown).has_value());
+  EXPECT_TRUE(unknown.empty()) << unknown[0] << ": what is known is not told";
+  for (int i = 0; i < 100; ++i)
+    frame["x" + std::to_string(i)] = i;
+  frame["\x1b[31m\xff"] = 0;
+  EXPECT_TRUE(decode_from_node(to_msgpack(frame), &unknown).has_value());
+  EXPECT_EQ(unknown.size(), 8u) << "a hostile frame names only so many";
+}
+
+TEST(wire_messages, a_head_serves_its_own_version_and_the_one_before) {
+  EXPECT_EQ(to_string(spoken_versions), "version 1");
+  const auto head = versions_of(3);
+  EXPECT_EQ(to_string(head), "versions 2 to 3");
+  EXPECT_EQ(common_version(head, {3, 3}), 3);
+  EXPECT_EQ(common_version(head, {2, 2}), 2) << "a node of the release before, in a rolling upgrade";
+  EXPECT_EQ(common_version(head, {1, 2}), 2);
+  EXPECT_EQ(common_version(head, {3, 4}), 3) << "a node that was upgraded before its head";
+  EXPECT_EQ(common_version(head, {1, 9}), 3);
+  EXPECT_EQ(common_version(head, {1, 1}), std::nullopt);
+  EXPECT_EQ(common_version(head, {4, 5}), std::nullopt);
+  EXPECT_EQ(common_version(head, {9, 1}), std::nullopt) << "nonsense";
+}
+
+TEST(wire_messages, a_hello_that_names_one_version_speaks_only_that_one) {
+  auto frame = map_of(encode(from_node{hello{}}));
+  frame["node"] = frame["session"] = "x";
+  frame["version"] = 4;
+  frame.erase("oldest_version");
+  auto back = std::get<hello>(decode_from_node(to_msgpack(frame)).value());
+  EXPECT_EQ(back.version, 4);
+  EXPECT_EQ(back.oldest_version, 4);
 }
 
 TEST(wire_messages, a_message_of_the_other_direction_is_not_taken) {

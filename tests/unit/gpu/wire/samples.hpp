@@ -20,6 +20,7 @@ inline failed broke() { return {ref, "cpu0", "corrupt_input", "the film is broke
 
 inline std::vector<from_node> from_nodes() {
   hello h{1,
+          1,
           "local",
           "session",
           {{"cpu0", "cpu", "a CPU", 2, 64, {"scene.video", "null.work"}}},

@@ -1,0 +1,154 @@
+"""A real node whose line to the head is at fault: cut and healed, silent in one direction, slow. Whatever the line does, all jobs
+end, each stage is charged once, nothing stays held, and no event is told twice."""
+import pathlib
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from machines import Machines  # noqa: E402
+from studio import PATIENCE, wait_until  # noqa: E402
+
+TIMEOUT_S = 1.5
+
+
+class Link(Machines):
+    SETTINGS = {"node.timeout_ms": int(1000 * TIMEOUT_S), "node.lease_ms": 4000}
+
+    def setUp(self):
+        super().setUp()
+        self.line = self.proxy()
+        self.far = self.real("far", self.line)
+        self.head.wait_for_engines()
+
+    def running_on(self, device):
+        return (self.device(device) or {}).get("slots_used", 0)
+
+    def some(self, ms=500, count=4):
+        jobs = [self.submit(ms, seed=n) for n in range(count)]
+        wait_until(lambda: self.running_on("far/cpu0") > 0, 20, "the far node works")
+        return jobs
+
+    def attempts(self, views):
+        return sum(stage["attempts"] for view in views.values() for stage in view["stages"])
+
+    def assert_nothing_ran_again(self, views):
+        if self.attempts(views) != 2 * len(views):
+            told = [data for job in views for _, name, data in self.user.all_events(job) if name == "stage"]
+            self.fail("what ran was run again:\n" + "\n".join(map(str, told)) + "\n" + self.head.log_tail(20))
+
+    def test_a_line_that_is_cut_for_a_moment_costs_no_attempt(self):
+        jobs = self.some(ms=1500, count=2)
+        for _ in range(3):
+            self.line.cut()
+            time.sleep(0.2)
+            self.line.heal()
+            self.wait_for("far", "connected")
+        views = self.check(jobs)
+        self.assert_nothing_ran_again(views)
+
+    def test_a_line_that_is_cut_for_long_moves_the_stages(self):
+        jobs = self.some()
+        self.line.cut()
+        self.real("near")
+        self.wait_for("far", "lost")
+        views = self.check(jobs)
+        self.assertGreater(self.attempts(views), 2 * len(jobs))
+        self.line.heal()
+        self.wait_for("far", "connected")
+        self.check(jobs + [self.submit(seed=9)])
+
+    def test_a_line_that_heals_brings_back_what_was_done_meanwhile(self):
+        """Nobody else can take the stage: the far node ends it, cut off, and its result counts when it is back."""
+        job = self.submit(ms=1000)
+        wait_until(lambda: self.running_on("far/cpu0") == 1, 20, "it runs")
+        self.line.cut()
+        self.wait_for("far", "lost")
+        self.line.heal()
+        self.wait_for("far", "connected")
+        self.check([job])
+
+    def test_a_node_that_is_not_heard_but_hears(self):
+        """Frames from the node are held for longer than the time-out, and then come all at once, late."""
+        jobs = self.some()
+        self.real("near")
+        self.line.hold("up")
+        self.wait_for("far", "lost")
+        self.check(jobs)
+        self.line.heal()
+        self.wait_for("far", "connected")
+        self.check(jobs + [self.submit(seed=9)])
+
+    def test_a_node_that_is_heard_but_does_not_hear(self):
+        jobs = self.some()
+        self.real("near")
+        self.line.hold("down")
+        time.sleep(2 * TIMEOUT_S)  # it notices that the head is silent, dials, and is not answered
+        self.line.heal()
+        self.check(jobs)
+        self.wait_for("far", "connected")
+        self.check(jobs + [self.submit(seed=9)])
+
+    def test_a_node_that_hears_nothing_for_its_lease_stops_what_it_runs(self):
+        job = self.submit(ms=20_000)
+        wait_until(lambda: self.running_on("far/cpu0") == 1, 20, "it runs")
+        self.line.hold("up", "down")
+        wait_until(lambda: "longer than the lease" in self.head.log_text(), 15, "the node lets go")
+        self.user.post(f"/api/jobs/{job}/cancel")
+        self.line.heal()
+        self.check([job], status="cancelled")
+
+    def test_a_slow_line_carries_everything(self):
+        self.line.delay_s, self.line.bytes_a_second = 0.05, 150_000
+        jobs = [self.submit(seed=n) for n in range(4)]
+        views = self.check(jobs, 120)
+        self.assert_nothing_ran_again(views)
+        self.assertEqual(self.node("far")["status"], "connected")
+
+    def test_faults_of_all_kinds_one_after_the_other_under_load(self):
+        self.real("near")
+        jobs = []
+        for fault in (self.line.cut, lambda: self.line.hold("up"), lambda: self.line.hold("down"), lambda: self.line.hold("up", "down"), self.line.cut):
+            jobs += [self.submit(ms=150, seed=len(jobs) + n) for n in range(6)]
+            time.sleep(0.2)
+            fault()
+            jobs += [self.submit(ms=150, seed=len(jobs) + n) for n in range(6)]
+            time.sleep(1.2 * TIMEOUT_S)
+            self.line.heal()
+            self.wait_for("far", "connected")
+        self.check(jobs, 120)
+
+    def test_the_head_dies_while_the_line_is_cut(self):
+        jobs = self.some(ms=2500, count=2)
+        self.line.cut()
+        self.head.kill9()
+        time.sleep(0.5)
+        self.line.heal()
+        self.head.start()
+        self.admin = self.head.admin()
+        views = self.check(jobs)
+        self.assert_nothing_ran_again(views)
+
+
+class Silence(Machines):
+    """With the settings as they are shipped: a node that dies is noticed, and its stages run elsewhere, within 5 s of its silence."""
+    SETTINGS = {"node.heartbeat_ms": 1000, "node.timeout_ms": 4000}
+
+    def test_a_dead_nodes_stages_run_elsewhere_within_five_seconds_of_its_silence(self):
+        doomed = self.real("doomed")
+        self.head.wait_for_engines()
+        jobs = [self.submit(ms=8000, seed=n) for n in range(2)]
+        wait_until(lambda: (self.device("doomed/cpu0") or {}).get("slots_used") == 2, 20, "both run")
+        self.real("other")
+        doomed.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        doomed.wait()
+        elsewhere = wait_until(lambda: (self.device("other/cpu0") or {}).get("slots_used") == 2 and time.monotonic(), 20, "they run elsewhere")
+        print(f"\nstages of a node that was killed run elsewhere after {elsewhere - killed:.2f} s", flush=True)
+        self.assertLess(elsewhere - killed, 5.0 * max(1.0, PATIENCE / 2))
+        self.check(jobs)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
