@@ -184,7 +184,7 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   auto full = n.name + "/" + d.name;
   introduce(n, d.name, device(full, true), hello, true);
   auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
-  device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}}};
+  device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}, session_of(full)}};
   for (const auto& r : hello.running)
     if (r.device == d.name)
       joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
@@ -198,11 +198,12 @@ void cluster_actor::drop_device(node& n, const std::string& name, const wire::he
   introduce(n, name, target, hello, false);
   tell(target, device_lost{"the node has no such device any more", true});
   devices_.erase(full);
+  sessions_.erase(full);
 }
 
 void cluster_actor::introduce(node& n, const std::string& device, const caf::actor& to, const wire::hello& hello,
                               bool is_listed) {
-  device_connected message{n.connection, {}};
+  device_connected message{n.connection, {}, session_of(n.name + "/" + device)};
   auto add = [&](const auto& all, bool ended) {
     for (const auto& r : all)
       if (r.device == device)
@@ -282,6 +283,7 @@ void cluster_actor::lose(node& n, const std::string& why, bool left) {
     if (auto target = device(full, false))
       tell(target, device_lost{why});
     tell(others_->scheduler, device_left{full});
+    sessions_.erase(full);
   }
   publish_capabilities_soon();
 }
@@ -531,6 +533,12 @@ caf::actor cluster_actor::device(const std::string& name, bool make) {
   auto made = spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(link_), name, options_.is_here);
   devices_.emplace(name, made);
   return made;
+}
+
+std::uint64_t cluster_actor::session_of(const std::string& device) {
+  auto [known, fresh] = sessions_.try_emplace(device, sessions_begun_ + 1);
+  sessions_begun_ += fresh ? 1 : 0;
+  return known->second;
 }
 
 void cluster_actor::publish_capabilities_soon() {

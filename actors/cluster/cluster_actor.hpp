@@ -76,6 +76,7 @@ private:
   void take_device(node& n, const wire::device_report& d, const wire::hello& hello);
   void drop_device(node& n, const std::string& device, const wire::hello& hello);
   /// Tells the device what a hello says of it.
+  std::uint64_t session_of(const std::string& device);
   void introduce(node& n, const std::string& device, const caf::actor& to, const wire::hello& hello, bool is_listed);
   void note_trouble(const std::string& name, std::string what);
   void lose(node& n, const std::string& why, bool left = false);
@@ -107,6 +108,8 @@ private:
   std::unordered_map<std::string, std::string> by_connection_; // → name, of those that are connected
   std::map<std::string, trouble> troubles_;                    // by name
   std::map<std::string, caf::actor> devices_;                  // node/device
+  std::map<std::string, std::uint64_t> sessions_;              // node/device, from its joining to its loss
+  std::uint64_t sessions_begun_ = 0;
   struct change {
     std::string name;
     std::optional<node_record> record;

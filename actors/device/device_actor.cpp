@@ -42,8 +42,8 @@ caf::behavior device_actor::make_behavior() {
 
 caf::result<void> device_actor::run(run_stage& m) {
   const auto& ref = m.what.ref;
-  if (connection_.empty())
-    return {}; // the scheduler hears of it, and moves the stage
+  if (connection_.empty() || m.session != session_)
+    return {}; // the scheduler hears that the device was lost after it had decided, and moves the stage
   stage_key key{ref.job, ref.stage};
   attempt made{ref.attempt, steady_ms(), m.what.timeout_ms, m.what.kind};
   running_[key] = made;
@@ -152,6 +152,7 @@ void device_actor::give_up(const stage_key& key, const attempt& what, const std:
 
 caf::result<void> device_actor::connected(device_connected& m) {
   connection_ = m.connection;
+  session_ = m.session;
   std::map<stage_key, attempt> before = std::exchange(running_, {});
   for (const auto& a : m.attempts) {
     auto known = before.find({a.job, a.stage});

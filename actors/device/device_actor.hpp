@@ -56,7 +56,8 @@ private:
   has_artifact is_here_;
   const std::int64_t made_at_ = steady_ms();
   std::string connection_; // empty: the node is not there
-  bool gone_ = false;      // the node has no such device any more: this actor leaves when all is passed on
+  std::uint64_t session_ = 0;
+  bool gone_ = false; // the node has no such device any more: this actor leaves when all is passed on
   std::map<stage_key, attempt> running_;
   std::set<wire::attempt_ref> reporting_; // on their way to their jobs
   std::uint64_t succeeded_ = 0, failed_ = 0;

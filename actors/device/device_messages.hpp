@@ -10,6 +10,7 @@ namespace troupe {
 struct run_stage {
   std::string device; // node/device
   wire::assign what;
+  std::uint64_t session = 0; // in which the scheduler placed it
 };
 template <class Inspector>
 bool inspect(Inspector& f, run_stage& x) {
@@ -21,7 +22,7 @@ bool inspect(Inspector& f, run_stage& x) {
       x.what = std::move(*assign);
     return assign != nullptr;
   };
-  return f.object(x).fields(f.field("device", x.device), f.field("what", get, set));
+  return f.object(x).fields(f.field("device", x.device), f.field("what", get, set), f.field("session", x.session));
 }
 
 /// From the scheduler, by way of the cluster: break this attempt off.
@@ -61,8 +62,9 @@ TROUPE_MESSAGE(known_attempt, job, stage, attempt, ended)
 struct device_connected {
   std::string connection;
   std::vector<known_attempt> attempts;
+  std::uint64_t session = 0; // as the scheduler is told in device_joined
 };
-TROUPE_MESSAGE(device_connected, connection, attempts)
+TROUPE_MESSAGE(device_connected, connection, attempts, session)
 
 /// From the cluster: the node is lost; or, with `gone`, it has no such device any more, and this actor leaves.
 struct device_lost {

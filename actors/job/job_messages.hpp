@@ -91,9 +91,10 @@ struct place_stage {
   std::uint32_t stage = 0;
   std::string device;
   std::uint64_t attempt = 0;
-  bool second = false; // beside the attempt that runs, which takes too long; the first result counts
+  bool second = false;       // beside the attempt that runs, which takes too long; the first result counts
+  std::uint64_t session = 0; // of the device
 };
-TROUPE_MESSAGE(place_stage, job, stage, device, attempt, second)
+TROUPE_MESSAGE(place_stage, job, stage, device, attempt, second, session)
 
 /// From the scheduler: the device was lost under an attempt, and the stage waits again.
 struct stage_moved {

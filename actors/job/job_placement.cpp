@@ -76,7 +76,7 @@ caf::result<description> job_actor::place(place_stage& m) {
   tell_stage(*s, m.stage);
   // The one effect that does not wait for the disk: attempt numbers rise over restarts, so an attempt that a crash
   // forgets is either taken back when its node says that it runs, or stopped.
-  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
+  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt), m.session});
   keep_back(std::move(*s));
   return description{{{"status", "running"}}};
 }
@@ -92,7 +92,7 @@ caf::result<description> job_actor::place_second(const place_stage& m) {
   seconds_[m.stage] = {m.attempt, m.device};
   log::info("job {}: stage {} takes long; it runs a second time, on {}", id(), core_.run().plan().stages[m.stage].name,
             m.device);
-  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt)});
+  tell(others_->cluster, run_stage{m.device, assignment(m.stage, m.device, m.attempt), m.session});
   return description{{{"status", "running"}}};
 }
 

@@ -46,6 +46,7 @@ struct alignas(64) device_record { // what a decision looks at comes first
   bool up = false;
   bool draining = false;
   bool quarantined = false;
+  std::uint64_t session = 0;
   bool overfull = false; // it shrank, or came back with more than it has: nothing was started above its room
   bool has_room = false; // it is in the index, under `room`
   std::uint64_t done = 0;

@@ -134,7 +134,7 @@ void scheduler_actor::apply(const scheduling::event& happened) {
 void scheduler_actor::carry_out(const scheduling::start& c) {
   // A job that does not want the stage any more, or cannot be read, must not keep the slot.
   request(others_->directory, answer_time,
-          routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt, c.second}))
+          routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt, c.second, c.session}))
       .then([](description&) {},
             [this, c](caf::error& why) {
               auto refused = read_refusal(why);

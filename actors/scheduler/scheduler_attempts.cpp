@@ -185,7 +185,8 @@ void scheduler_core::start_second(index first, index device) {
   running_[first].doubled = true;
   ++starts_;
   devices_.refresh(device);
-  out_->push_back(start{ref_of(stage_at(beside.stage)), device_id{devices_.at(device).id}, run.attempt, true});
+  const auto& on = devices_.at(device);
+  out_->push_back(start{ref_of(stage_at(beside.stage)), device_id{on.id}, run.attempt, true, on.session});
 }
 
 std::optional<start> scheduler_core::second_at(const stage_ref& ref) const {

@@ -388,6 +388,7 @@ void scheduler_core::on(const device_up& e) {
   auto classes_before = devices_.classes().size();
   take_back(device, e.running);
   devices_.describe(device, e.node.value, types_.number(e.type), std::move(kinds), e.slots, e.vram_mib);
+  devices_.at(device).session = e.session;
   if (devices_.classes().size() > classes_before) {
     auto& fresh = devices_.class_at(static_cast<index>(classes_before));
     for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket)

@@ -62,6 +62,7 @@ struct device_up {
   std::uint32_t slots = 1;
   std::uint32_t vram_mib = 0;
   std::vector<held_attempt> running = {};
+  std::uint64_t session = 0; // another one after each device_down; a start says for which it was decided
 };
 /// The device is lost: what ran there waits again, first in its account's line.
 struct device_down {
@@ -111,6 +112,7 @@ struct start {
   device_id device;
   std::uint64_t attempt = 0; // rises with each start, over restarts too
   bool second = false;       // beside an attempt that takes too long; the first result wins
+  std::uint64_t session = 0; // of the device; in another one it is no more, and `moved` says so
 };
 /// Break the attempt off: withdrawn, preempted, or another attempt counts. Answered by stage_ended.
 struct stop {

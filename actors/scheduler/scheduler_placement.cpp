@@ -335,7 +335,7 @@ void scheduler_core::begin(index at_line, index at) {
   auto reserved = queue_.bucket_at(bucket).reserved;
   if (reserved != none)
     end_reservation(reserved);
-  out_->push_back(start{ref_of(stage_at(stage)), device_id{device.id}, run.attempt});
+  out_->push_back(start{ref_of(stage_at(stage)), device_id{device.id}, run.attempt, false, device.session});
 }
 
 index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t attempt) {

@@ -430,6 +430,8 @@ void auditor::on_sent(const std::string& node, std::uint32_t slots, const wire::
     auto found = jobs_.find(given->ref.job);
     if (found == jobs_.end())
       complain(fmt::format("job {} is run and is not on the disk", given->ref.job));
+    // A newer attempt of a stage takes the older one's place on its device (docs/node-protocol.md).
+    std::erase_if(on, [&](const auto& a) { return a.job == given->ref.job && a.stage == given->ref.stage; });
     on.insert(given->ref);
     if (on.size() > slots)
       complain(fmt::format("{}/{} has {} slots and is given {} attempts", node, given->device, slots, on.size()));

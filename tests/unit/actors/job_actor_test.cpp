@@ -221,7 +221,7 @@ TEST_F(JobActor, AnswersWithTheStateThatItsOwnStepLeftAndNoLaterOne) {
   auto cancelled = cluster.self->request(job, caf::infinite, cancel_job{"j", 1002});
   cluster.scheduler.run();
   auto expect = [](auto& answer, const char* status) {
-    answer.receive([&](description& told) { EXPECT_EQ(told.value["status"], status); },
+    answer.receive([&](description& said) { EXPECT_EQ(said.value["status"], status); },
                    [](caf::error& why) { ADD_FAILURE() << to_string(why); });
   };
   disk.let_go(1);

@@ -418,4 +418,15 @@ TEST(lifecycle, an_attempt_whose_end_was_heard_first_takes_no_slot) {
   EXPECT_EQ(w.place_of("next"), "a/cpu0");
 }
 
+// A start that is on its way when the device is lost must not be carried out in the device's next life.
+TEST(lifecycle, a_start_says_for_which_session_of_its_device_it_is) {
+  world w;
+  auto up = device_up{{"a/cpu0"}, {"a"}, "cpu", {"null.work"}, 1, 0, {}, 7};
+  w.tell(up);
+  EXPECT_EQ(only<start>(w.queue(st("film")))->session, 7u);
+  w.tell(device_down{{"a/cpu0"}});
+  up.session = 8;
+  EXPECT_EQ(only<start>(w.tell(up))->session, 8u);
+}
+
 } // namespace troupe::scheduling::testing
