@@ -35,6 +35,14 @@ void add_config(CLI::App& to, serve_options& options) {
 
 } // namespace
 
+namespace {
+
+void add_bench_data(CLI::App& bench, std::string& data) {
+  bench.add_option("--data", data, "data directory to use and leave behind; default: a new one, removed");
+}
+
+} // namespace
+
 int main(int argc, char** argv) {
   troupe::engines::speak_if_asked(argc, argv);
   troupe::app::portray_if_asked(argc, argv);
@@ -148,8 +156,7 @@ int main(int argc, char** argv) {
   flows_command->add_option("--clients", bench.clients, "how many submit at a time")->check(CLI::Range(1, 1000));
   flows_command->add_option("--unloaded", bench.unloaded, "how many one after the other first, for latency")
       ->check(CLI::Range(0, 1'000'000));
-  flows_command->add_option("--data", bench.data,
-                            "data directory to use and leave behind; default: a new one, removed");
+  add_bench_data(*flows_command, bench.data);
   flows_command->callback([&] { status = bench_flows(bench); });
 
   bench_ledger_options books;
@@ -159,8 +166,7 @@ int main(int argc, char** argv) {
   books_command->add_option("--seconds", books.seconds, "of each load")->check(CLI::Range(1, 600));
   books_command->add_option("--accounts", books.accounts, "on disk")->check(CLI::Range(1'000, 10'000'000));
   books_command->add_option("--active", books.active, "of those, in memory")->check(CLI::Range(1, 1'000'000));
-  books_command->add_option("--data", books.data,
-                            "data directory to use and leave behind; default: a new one, removed");
+  add_bench_data(*books_command, books.data);
   books_command->add_option("--part", books.part,
                             "only this: many, hot, fill, open; open needs what fill wrote to --data");
   books_command->callback([&] { status = bench_ledger(books); });
@@ -173,8 +179,7 @@ int main(int argc, char** argv) {
   recovery_command->add_option("--kills", recovery.kills, "one after the other")->check(CLI::Range(1, 100));
   recovery_command->add_option("--stage-ms", recovery.stage_ms, "how long a stage runs")
       ->check(CLI::Range(5'000, 60'000));
-  recovery_command->add_option("--data", recovery.data,
-                               "data directory to use and leave behind; default: a new one, removed");
+  add_bench_data(*recovery_command, recovery.data);
   recovery_command->callback([&] { status = bench_recovery(recovery); });
 
   bench_nodes_options crowd;
@@ -185,8 +190,7 @@ int main(int argc, char** argv) {
   crowd_command->add_option("--devices", crowd.devices, "of each")->check(CLI::Range(1, 256));
   crowd_command->add_option("--rate", crowd.rate, "flows of four stages a second")->check(CLI::Range(1, 100'000));
   crowd_command->add_option("--seconds", crowd.seconds, "of load")->check(CLI::Range(1, 3'600));
-  crowd_command->add_option("--data", crowd.data,
-                            "data directory to use and leave behind; default: a new one, removed");
+  add_bench_data(*crowd_command, crowd.data);
   crowd_command->callback([&] { status = bench_nodes(crowd); });
 
   try {

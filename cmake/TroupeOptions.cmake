@@ -1,13 +1,7 @@
 # How everything of ours is compiled.
 option(TROUPE_TESTS "Build the tests" ON)
 set(TROUPE_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
-if(DEFINED ENV{TROUPE_PREFIX})
-  set(troupe_default_prefix $ENV{TROUPE_PREFIX})
-elseif(DEFINED ENV{XDG_CACHE_HOME})
-  set(troupe_default_prefix $ENV{XDG_CACHE_HOME}/troupe/prefix)
-else()
-  set(troupe_default_prefix $ENV{HOME}/.cache/troupe/prefix)
-endif()
+include(TroupePrefix)
 set(TROUPE_PREFIX ${troupe_default_prefix} CACHE PATH "Where scripts/deps installed CAF, ONNX Runtime and the models")
 
 set(CMAKE_CXX_STANDARD 20)

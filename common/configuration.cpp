@@ -1,9 +1,7 @@
 #include "common/configuration.hpp"
 
 #include "common/check.hpp"
-
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "common/toml.hpp"
 
 #include <unistd.h>
 

@@ -2,40 +2,50 @@
 
 #include "actors/scheduler/flat_index.hpp"
 
-#include <array>
+#include <string_view>
 #include <vector>
 
 namespace troupe::scheduling {
 
-/// The last so many attempts whose end was told: a ring, and where in it each lies.
+/// The last so many attempts whose end on a device was told: a ring, and where in it each lies. A device is told apart
+/// by a hash of its name: what one says to have ended must not end what another one runs.
 class recent_attempts {
 public:
   explicit recent_attempts(index max) : max_(max) {}
 
-  void add(std::uint64_t attempt) {
-    if (contains(attempt))
+  void add(std::string_view device, std::uint64_t attempt) {
+    entry fresh{attempt, flat_index::hash_of(device)};
+    if (find(fresh) != none)
       return;
     if (ring_.size() < max_) {
-      ring_.push_back(attempt);
+      ring_.push_back(fresh);
     } else {
       places_.erase(hash_of(ring_[next_]), next_);
-      ring_[next_] = attempt;
+      ring_[next_] = fresh;
     }
-    places_.insert(hash_of(attempt), next_);
+    places_.insert(hash_of(fresh), next_);
     next_ = (next_ + 1) % max_;
   }
-  bool contains(std::uint64_t attempt) const {
-    return places_.find(hash_of(attempt), [&](index at) { return ring_[at] == attempt; }) != none;
+  bool contains(std::string_view device, std::uint64_t attempt) const {
+    return find({attempt, flat_index::hash_of(device)}) != none;
   }
 
 private:
-  static flat_index::hash hash_of(std::uint64_t attempt) {
-    return flat_index::hash_of(static_cast<index>(attempt >> 32), static_cast<index>(attempt));
+  struct entry {
+    std::uint64_t attempt = 0;
+    flat_index::hash device = 0;
+    bool operator==(const entry&) const = default;
+  };
+  static flat_index::hash hash_of(const entry& e) {
+    return flat_index::hash_of(static_cast<index>(e.attempt >> 32), static_cast<index>(e.attempt)) ^ e.device;
+  }
+  index find(const entry& e) const {
+    return places_.find(hash_of(e), [&](index at) { return ring_[at] == e; });
   }
 
   index max_;
   index next_ = 0;
-  std::vector<std::uint64_t> ring_;
+  std::vector<entry> ring_;
   flat_index places_;
 };
 

@@ -208,7 +208,7 @@ void scheduler_core::on(const stage_withdrawn& e) {
 
 void scheduler_core::on(const stage_ended& e) {
   by_ref_.expect(flat_index::hash_of(e.ref.job.value, e.ref.stage));
-  ended_.add(e.attempt);
+  ended_.add(e.device.value, e.attempt);
   auto device = devices_.find(e.device.value);
   claim(device, e.ref, e.attempt);
   auto run = find_run(device, e.attempt);
@@ -294,7 +294,7 @@ void scheduler_core::part(index run, bool won) {
 // That an attempt ended can be heard before that it goes on: the words come from its device and from its job.
 void scheduler_core::on(const stage_running& e) {
   claim(devices_.find(e.device.value), e.stage.ref, e.attempt);
-  if (ended_.contains(e.attempt))
+  if (ended_.contains(e.device.value, e.attempt))
     return;
   auto known = find(e.stage.ref);
   admitted stage{};
@@ -344,6 +344,8 @@ void scheduler_core::take_back(index at, const std::vector<held_attempt>& held) 
   device.unclaimed.clear();
   device.unclaimed_since = now_;
   for (std::size_t i = 0; i < std::min<std::size_t>(held.size(), held_max); ++i) {
+    if (ended_.contains(device.id, held[i].attempt))
+      continue; // its end overtook the word that it runs
     auto stage = find(held[i].ref);
     if (held[i].attempt > attempts_) {
       out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});

@@ -1,7 +1,6 @@
 #include "common/catalog/tariff.hpp"
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
+#include "common/toml.hpp"
 
 #include <algorithm>
 #include <cmath>

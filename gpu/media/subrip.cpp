@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t bytes_max = 4 << 20;
 constexpr std::size_t cues_max = 20'000;
 constexpr std::size_t cue_bytes_max = 2000;
+constexpr double seconds_max = 359'999; // 99:59:59
 
 /// Strict UTF-8 (RFC 3629): no overlong forms, no surrogates.
 bool is_utf8(std::string_view s) {
@@ -61,19 +62,31 @@ std::optional<double> read_time(std::string_view text) {
   return h * 3600.0 + m * 60.0 + s + ms / 1000.0;
 }
 
+/// What is later than can be written with two digits of hours is no timing.
 std::optional<cue> read_timing(std::string_view line) {
   const auto arrow = line.find("-->");
   if (arrow == std::string_view::npos)
     return std::nullopt;
   const auto start = read_time(line.substr(0, arrow));
   const auto end = read_time(line.substr(arrow + 3));
-  if (!start || !end || *end <= *start)
+  if (!start || !end || *end <= *start || *end > seconds_max)
     return std::nullopt;
   return cue{*start, *end, {}};
 }
 
-/// Without tags (<i>, <font …>), override blocks ({\an8}) and control characters.
-std::string plain(std::string_view line) {
+/// Tabs are blanks; other control characters are not there.
+std::string without_controls(std::string_view line) {
+  std::string out;
+  for (const char c : line)
+    if (c == '\t')
+      out.push_back(' ');
+    else if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F)
+      out.push_back(c);
+  return out;
+}
+
+/// Without tags (<i>, <font …>) and override blocks ({\an8}).
+std::string without_markup(std::string_view line) {
   std::string out;
   for (std::size_t i = 0; i < line.size(); ++i) {
     const char c = line[i];
@@ -85,29 +98,32 @@ std::string plain(std::string_view line) {
         i = close;
         continue;
       }
-    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F)
-      out.push_back(c);
-    else if (c == '\t')
-      out.push_back(' ');
+    out.push_back(c);
   }
   while (!out.empty() && out.back() == ' ')
     out.pop_back();
   return out;
 }
 
+/// The text of a line: read once more it is the same, also where taking something out put new markup together.
+std::string plain(std::string_view line) {
+  auto text = without_controls(line);
+  for (auto less = without_markup(text); less != text; less = without_markup(text))
+    text = std::move(less);
+  return text;
+}
+
 bool is_number(std::string_view line) {
   return !line.empty() && std::all_of(line.begin(), line.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-/// The lines below a timing line up to the next cue.
+/// The lines below a timing line up to the next cue. What would be a cue's beginning without its markup is one.
 std::string read_text(const std::vector<std::string_view>& lines, std::size_t& at) {
   std::string text;
-  for (; at < lines.size(); ++at) {
-    if (lines[at].empty() || read_timing(lines[at]))
-      break;
-    if (is_number(lines[at]) && at + 1 < lines.size() && read_timing(lines[at + 1]))
-      break;
+  for (; at < lines.size() && !lines[at].empty(); ++at) {
     const std::string line = plain(lines[at]);
+    if (read_timing(line) || (is_number(line) && at + 1 < lines.size() && read_timing(plain(lines[at + 1]))))
+      break;
     if (line.empty() || text.size() + line.size() > cue_bytes_max)
       continue;
     text += (text.empty() ? "" : "\n") + line;
@@ -126,7 +142,7 @@ result<std::vector<cue>> parse_subrip(const std::string& text) {
   const auto lines = lines_of(body);
   std::vector<cue> cues;
   for (std::size_t at = 0; at < lines.size();) {
-    auto timing = read_timing(lines[at++]);
+    auto timing = read_timing(plain(lines[at++]));
     if (!timing)
       continue;
     timing->text = read_text(lines, at);
@@ -144,7 +160,7 @@ result<std::vector<cue>> parse_subrip(const std::string& text) {
 
 std::string to_subrip(const std::vector<cue>& cues) {
   const auto time = [](double seconds) {
-    const auto ms = std::llround(std::clamp(seconds, 0.0, 359'999.0) * 1000);
+    const auto ms = std::llround(std::clamp(seconds, 0.0, seconds_max) * 1000);
     char text[32];
     std::snprintf(text, sizeof text, "%02lld:%02lld:%02lld,%03lld", ms / 3'600'000, ms / 60'000 % 60, ms / 1000 % 60,
                   ms % 1000);

@@ -20,6 +20,7 @@ constexpr auto look_again = std::chrono::seconds(30); // should a bell ever be m
 asio::awaitable<void> stream(const head& h, identity who, std::string job, std::uint64_t cursor, event_sink& sink) {
   const auto account = who.account;
   feed_hub::subscription wakes(h.feeds, account_id{account}, sink.bell());
+  bool done = false;          // the job's last entry so far says so; it may be made again
   std::int64_t may_until = 0; // as steady_ms(); looked up again when rights change, and every look_again at least
   while (sink.open()) {
     if (wakes.rights_changed() || steady_ms() >= may_until) {
@@ -30,7 +31,6 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
     }
     auto entries = h.database.feed(account_id{account}, cursor, events_at_once);
     std::vector<event> out;
-    bool done = false;
     for (const auto& [id, bytes] : entries) {
       cursor = id;
       auto entry = read_log_entry(bytes);
@@ -44,7 +44,7 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
       if (!sent)
         co_return;
     }
-    if (done && h.database.feed_last(account_id{account}) == cursor)
+    if (done && entries.size() < events_at_once)
       co_return; // told all there is; a job that is made again goes on in a new stream
     if (entries.empty()) {
       std::chrono::milliseconds left(std::max<std::int64_t>(may_until - steady_ms(), 1));

@@ -234,14 +234,18 @@ class LyingNode(Machines):
         views = self.check([job])
         self.assertEqual((views[job]["stages"][0]["device"], views[job]["stages"][0]["attempts"]), ("good/cpu0", 1))
 
+    def at_work(self):
+        """A liar that was given the first stage of a job."""
+        liar = self.fake("liar")
+        liar.wait_welcome()
+        job = self.submit()
+        return liar, job, liar.wait_assigned(job, 0)
+
     # -- results
 
     def test_done_without_the_file_is_not_done(self):
         """The report names a file that was never brought; the owner is not charged for it, and it is made by another node."""
-        liar = self.fake("liar")
-        liar.wait_welcome()
-        job = self.submit()
-        work = liar.wait_assigned(job, 0)
+        liar, job, work = self.at_work()
         liar.send(liar.finished(work, [liar.output(b"never brought")]))
         liar.wait_acknowledged(work)
         self.assertNotEqual(self.stage(job, 0)["status"], "succeeded")
@@ -251,10 +255,7 @@ class LyingNode(Machines):
         self.check([job])
 
     def test_a_file_of_another_length_is_not_the_file(self):
-        liar = self.fake("liar")
-        liar.wait_welcome()
-        job = self.submit()
-        work = liar.wait_assigned(job, 0)
+        liar, job, work = self.at_work()
         there = dict(liar.bring(b"twelve bytes"), bytes=7)
         liar.work = liar.honest
         liar.send(liar.finished(work, [there]))
@@ -264,10 +265,7 @@ class LyingNode(Machines):
         self.check([job])
 
     def test_done_without_any_output_fails_the_attempt_and_not_the_books(self):
-        liar = self.fake("liar")
-        liar.wait_welcome()
-        job = self.submit()
-        work = liar.wait_assigned(job, 0)
+        liar, job, work = self.at_work()
         liar.work = liar.honest
         liar.send(liar.finished(work))
         liar.wait_acknowledged(work)

@@ -252,6 +252,8 @@ class AgainAndAgain(unittest.TestCase):
         self.assertEqual(read, user.all_events(second), "what was read in pieces is not what the stream is")
         ids = [event_id for event_id, _, _ in read]
         self.assertEqual(ids, sorted(set(ids)))
+        earlier = list(user.stream(f"/api/jobs/{first}/events", after=0, timeout=10))
+        self.assertEqual(earlier[-1][1], "done", "the stream of a job ends, though another job's events follow")
         second_view = user.wait_for_job(second)
         sums = [{a["name"]: a["sha256"] for a in view["artifacts"]} for view in (first_view, second_view)]
         self.assertEqual(sums[0], sums[1], "the same seeds made another film")

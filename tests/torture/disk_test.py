@@ -3,11 +3,14 @@
 Twice: with the head's reserve gone, and with not one byte left; and the head is killed while the disk is full.
 
 TROUPE_SEED replays the moments. Exit status 77: it cannot be tried here."""
+import json
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -49,19 +52,30 @@ class FullDisk(unittest.TestCase):
     def setUp(self):
         print(f"\nTROUPE_SEED={SEED}", flush=True)
         self.chance = random.Random(SEED)
-        self.head = Head({"node.heartbeat_ms": 100})
+        self.head = Head({"node.heartbeat_ms": 100}, workflows=self.definitions())
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=700", "troupe-torture", str(self.head.data)], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", str(self.head.data)], check=False)
         self.addCleanup(self.head.destroy)
         self.ballast = Ballast(self.head.data)
         self.head.start().wait_for_engines()
 
+    def definitions(self):
+        """The flow of the load, and one that leaves a file to be read."""
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-torture-"))
+        self.addCleanup(shutil.rmtree, folder)
+        shutil.copy(pathlib.Path(__file__).resolve().parents[2] / "workflows/definitions/bench-chain.json", folder)
+        (folder / "one-file.json").write_text(json.dumps({
+            "name": "one-file", "version": 1, "title": "A file", "description": "A file of noise.", "inputs": {},
+            "stages": [{"id": "work", "kind": "null.work", "params": {"bytes": 4096}, "price": {"rule": "flat", "credits": 1}}],
+            "result": {"data": {"from": "work.data", "filename": "file_{job}.bin"}}}))
+        return str(folder)
+
     def test_a_full_disk_refuses_loses_nothing_and_heals_by_itself(self):
         users = [self.head.user(f"payer{n}", grant=1_000_000) for n in range(2)]
         payers = [Payer(user, f"{user.name}-{n}") for user in users for n in range(2)]
         listeners = [Listener(user, "/api/events", seed=SEED + n) for n, user in enumerate(users)]
         self.reader = self.head.user("reader", grant=100)
-        self.made = self.reader.wait_for_job(self.reader.run("bench-chain", {"ms": 0})["job_id"])
+        self.made = self.reader.wait_for_job(self.reader.run("one-file", {})["job_id"])
         for name, left, kill in (("the reserve is gone", RESERVE_MIB - 2, False), ("not a byte is left", 0, False), ("not a byte is left, and a kill", 0, True)):
             self.wait_for_progress(payers, f"before: {name}")
             self.ballast.fill(left)

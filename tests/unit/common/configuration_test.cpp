@@ -76,8 +76,8 @@ TEST(configuration, reads_each_type) {
 }
 
 struct bad_file {
-  const char* text;
-  const char* says;
+  std::string text;
+  std::string says;
 };
 
 class bad_files : public ::testing::TestWithParam<bad_file> {};
@@ -110,7 +110,9 @@ INSTANTIATE_TEST_SUITE_P(
         bad_file{"[cluster]\nlisten = 'tcp://x:1'", "cluster.conf:2:10: cluster.listen must be a list of texts"},
         bad_file{"[cluster]\nlisten = ['x:1']", "cluster.conf:2:10: cluster.listen `x:1` must be tcp://"},
         bad_file{"[cluster]\nlisten = [1]", "cluster.conf:2:10: cluster.listen must be a list of texts"},
-        bad_file{"[http\nlisten = 1", "cluster.conf:1:"},
+        bad_file{"[http\nlisten = 1", "cluster.conf:1:"}, bad_file{"[http]\n://x", "cluster.conf:2:1: "},
+        bad_file{"[http]\nlist\xc3\xa9n = 1", "cluster.conf:2:"},
+        bad_file{std::string("[[\0\0]]", 6), "cluster.conf:1:"},
         bad_file{"[payments]\nstripe_prices = ['pro=price_1', 'starter=price_2', 'creator=price_1']",
                  "configuration: payments.stripe_prices names price_1 twice"},
         bad_file{"[node]\nheartbeat_ms = 4000",

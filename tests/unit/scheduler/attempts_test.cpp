@@ -290,10 +290,10 @@ TEST(admission, of_an_account_goes_by_its_share_of_what_runs) {
 TEST(recent_attempts, are_the_last_so_many) {
   recent_attempts ended(3);
   for (std::uint64_t attempt : {1, 2, 2, 3, 4})
-    ended.add(attempt << 33);
-  EXPECT_FALSE(ended.contains(std::uint64_t{1} << 33));
+    ended.add("a/cpu0", attempt << 33);
+  EXPECT_FALSE(ended.contains("a/cpu0", std::uint64_t{1} << 33));
   for (std::uint64_t attempt : {2, 3, 4})
-    EXPECT_TRUE(ended.contains(attempt << 33));
+    EXPECT_TRUE(ended.contains("a/cpu0", attempt << 33));
 }
 
 // -- costs ------------------------------------------------------------------------------------------------------------

@@ -429,4 +429,23 @@ TEST(lifecycle, a_start_says_for_which_session_of_its_device_it_is) {
   EXPECT_EQ(only<start>(w.tell(up))->session, 8u);
 }
 
+// A node lies in its hello, its job refuses it, and the hello itself is heard last.
+TEST(lifecycle, an_attempt_whose_end_was_heard_before_its_hello_takes_no_slot) {
+  world w;
+  w.queue(st("film"));
+  w.tell(stage_ended{{{"film"}, 0}, 1, {"liar/cpu0"}, outcome::cancelled, 0});
+  w.tell(device_up{{"liar/cpu0"}, {"liar"}, "cpu", {"null.other"}, 2, 0, {{{{"film"}, 0}, 1}}});
+  EXPECT_FALSE(w.core.running_at({{"film"}, 0}));
+  w.device("good/cpu0");
+  EXPECT_EQ(w.place_of("film"), "good/cpu0");
+}
+
+// What one device says to have ended is not over on the device that runs it.
+TEST(lifecycle, an_end_told_by_another_device_ends_nothing) {
+  world w;
+  w.tell(stage_ended{{{"film"}, 0}, 7, {"liar/cpu0"}, outcome::cancelled, 0});
+  w.tell(stage_running{st("film").asked, {"good/cpu0"}, 7});
+  EXPECT_EQ(w.place_of("film"), "good/cpu0");
+}
+
 } // namespace troupe::scheduling::testing

@@ -33,12 +33,26 @@ TEST(subrip, survives_a_round_trip_and_is_put_in_order) {
   EXPECT_DOUBLE_EQ((*read)[1].start_s, 3661.25);
 }
 
+TEST(subrip, reads_the_same_again_what_only_becomes_markup_when_something_is_taken_out) {
+  using namespace std::string_literals;
+  for (const auto& text : {"{\0\\an8}Two"s, "<<i>b>bold"s, "{{\\a}\\b}x"s, "<i>00:00:05,000 --> 00:00:06,000"s}) {
+    auto cues = parse_subrip("1\n00:00:01,000 --> 00:00:02,000\nfirst\n" + text + "\nlast\n");
+    ASSERT_TRUE(cues) << text;
+    auto again = parse_subrip(to_subrip(*cues));
+    ASSERT_TRUE(again);
+    ASSERT_EQ(again->size(), cues->size()) << text;
+    for (std::size_t i = 0; i < cues->size(); ++i)
+      EXPECT_EQ((*again)[i].text, (*cues)[i].text) << text;
+  }
+}
+
 TEST(subrip, nothing_to_say_is_no_error_but_nonsense_is) {
   EXPECT_TRUE(parse_subrip("")->empty());
   EXPECT_TRUE(parse_subrip("\n \r\n")->empty());
   EXPECT_FALSE(parse_subrip("WEBVTT"));
   EXPECT_FALSE(parse_subrip("1\n-1:00:00,000 --> -1:00:01,000\nbefore the film\n"));
   EXPECT_FALSE(parse_subrip("1\n00:00:02,000 --> 00:00:01,000\nbackwards\n"));
+  EXPECT_FALSE(parse_subrip("1\n00:00:00,000 --> 100:00:00,000\nthree digits of hours\n"));
   EXPECT_FALSE(parse_subrip("1\n00:00:00,000 --> 00:00:01,000\nbroken \xC3\x28\n"));
   EXPECT_FALSE(parse_subrip("1\n00:00:00,000 --> 00:00:01,000\nsurrogate \xED\xA0\x80\n"));
   EXPECT_FALSE(parse_subrip(std::string(5 << 20, ' ')));
