@@ -11,6 +11,7 @@ from studio import wait_until  # noqa: E402
 
 EPOCH = 1 << 32  # attempts of one life of the head
 HUGE = (1 << 53) - 1
+OTHER_WORK = {"kinds": ["upscale.video"]}  # a device that cannot be given a stage of the jobs here by chance
 
 
 class LyingNode(Machines):
@@ -126,9 +127,7 @@ class LyingNode(Machines):
         good.wait_welcome()
         job = self.submit()
         work = good.wait_assigned(job, 0)
-        liar = self.fake("liar", devices=("cpu0",))
-        liar.running = [(ref_of(work), "cpu0")]
-        liar.dial()
+        liar = self.fake("liar", running=[(ref_of(work), "cpu0")])
         liar.wait_welcome()
         wait_until(lambda: ref_of(work) in liar.cancelled, 20, "the liar is told to stop")
         self.assertEqual(self.stage(job, 0)["device"], "good/cpu0")
@@ -150,18 +149,14 @@ class LyingNode(Machines):
         liar_token = self.token("liar")
         good.close()
         self.head.restart()
-        liar = FakeNode(liar_token)
+        liar = FakeNode(liar_token, running=[(ref_of(work), "cpu0")])
         self.addCleanup(liar.close)
-        liar.running = [(ref_of(work), "cpu0")]
-        liar.dial()
         liar.wait_welcome()
         liar.send(liar.finished(work, [liar.bring(b"a lie")]))
         liar.wait_acknowledged(work)
         self.assertEqual(self.stage(job, 0)["status"], "running")
-        back = FakeNode(good.token)
+        back = FakeNode(good.token, running=[(ref_of(work), "cpu0")])
         self.addCleanup(back.close)
-        back.running = [(ref_of(work), "cpu0")]
-        back.dial()
         back.wait_welcome()
         back.work, liar.work = back.honest, liar.honest
         for late in list(liar.assigned):
@@ -176,10 +171,7 @@ class LyingNode(Machines):
         self.honest("good")
         self.set_state("good", "draining")
         job = self.submit()
-        liar = self.fake("liar")
-        liar.running = [({"job": job, "stage": stage, "attempt": attempt}, "cpu0")]
-        liar.devices[0]["kinds"] = ["upscale.video"]  # it cannot be given the stage by chance
-        liar.dial()
+        liar = self.fake("liar", devices=[OTHER_WORK], running=[({"job": job, "stage": stage, "attempt": attempt}, "cpu0")])
         liar.wait_welcome()
         wait_until(lambda: liar.cancelled, 20, "the liar is told to stop")
         self.set_state("good", "enabled")
@@ -204,9 +196,7 @@ class LyingNode(Machines):
         self.check([self.submit(seed=3)])
 
     def test_a_claim_to_a_stage_of_no_job(self):
-        liar = self.fake("liar")
-        liar.running = [({"job": "01nosuchjob", "stage": n, "attempt": n}, "cpu0") for n in range(50)]
-        liar.dial()
+        liar = self.fake("liar", running=[({"job": "01nosuchjob", "stage": n, "attempt": n}, "cpu0") for n in range(50)])
         liar.wait_welcome()
         wait_until(lambda: len(liar.cancelled) == 50, 20, "it is told to stop")
         for n in range(50):
@@ -218,9 +208,7 @@ class LyingNode(Machines):
         self.honest("good")
         self.set_state("good", "draining")
         job = self.submit()
-        liar = self.fake("liar")
-        liar.devices[0]["kinds"] = ["upscale.video"]
-        liar.dial()
+        liar = self.fake("liar", devices=[OTHER_WORK])
         liar.wait_welcome()
         fake = liar.bring(b"nobody asked for this")
         for attempt in (EPOCH + 1, 2 * EPOCH - 1, 700 * EPOCH, HUGE):
@@ -289,9 +277,7 @@ class LyingNode(Machines):
 
     def test_a_result_from_a_device_that_is_gone_is_taken(self):
         """The device broke after its work was done: the hello lists it no more, and the result is told from before."""
-        node = self.fake("broken", devices=("cuda0", "cpu0"))
-        node.devices[1]["kinds"] = ["upscale.video"]
-        node.dial()
+        node = self.fake("broken", devices=["cuda0", OTHER_WORK])
         node.wait_welcome()
         job = self.submit()
         work = node.wait_assigned(job, 0)
@@ -306,9 +292,7 @@ class LyingNode(Machines):
         self.assertEqual(views[job]["stages"][0]["attempts"], 1)
 
     def test_what_runs_on_a_device_that_is_gone_runs_elsewhere(self):
-        node = self.fake("broken", devices=("cuda0", "cpu0"))
-        node.devices[1]["kinds"] = ["upscale.video"]
-        node.dial()
+        node = self.fake("broken", devices=["cuda0", OTHER_WORK])
         node.wait_welcome()
         job = self.submit()
         work = node.wait_assigned(job, 0)
@@ -331,9 +315,7 @@ class LyingNode(Machines):
         self.check([job])
 
     def test_more_devices_than_a_machine_has_are_refused_with_a_word(self):
-        liar = self.fake("many")
-        liar.devices = [dict(liar.devices[0], name=f"gpu{n}") for n in range(2000)]
-        liar.dial()
+        liar = self.fake("many", devices=[f"gpu{n}" for n in range(2000)])
         wait_until(lambda: any("devices" in reason for reason in liar.refusals), 20, "the refusal says why")
         wait_until(lambda: "devices" in self.node("many").get("last_problem", ""), 20, "the operator is told")
         self.honest("good")

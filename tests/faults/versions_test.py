@@ -44,9 +44,7 @@ class Versions(Machines):
         self.check([self.submit()])
 
     def test_unknown_fields_are_ignored_and_told(self):
-        node = self.fake("chatty", colour="green", devices_of_tomorrow=[1, 2, 3])
-        node.devices[0]["tensor_cores"] = 4
-        node.dial()
+        node = self.fake("chatty", devices=[{"tensor_cores": 4}], colour="green", devices_of_tomorrow=[1, 2, 3])
         node.wait_welcome()
         node.work = lambda a: node.send(node.finished(a, [node.bring(b"chatty %d" % a["ref"]["stage"])], energy_j=5))
         job = self.submit()

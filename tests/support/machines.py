@@ -122,12 +122,14 @@ def ref_of(message):
 
 class FakeNode:
     """Speaks the protocol from a thread of its own. By itself it says hello and sends heartbeats; what is assigned is kept in
-    `assigned`. `work` says what is done with an assignment; without it, nothing."""
+    `assigned`. `work` says what is done with an assignment; without it, nothing. `devices` are names, or fields that differ
+    from those of a small CPU; `running` is what the first hello claims, `hello` what else it says."""
 
-    def __init__(self, token, devices=("cpu0",), work=None, **hello):
+    def __init__(self, token, devices=("cpu0",), work=None, running=(), **hello):
         self.token, self.work = token, work
         self.session = uuid.uuid4().hex
-        self.devices = [{"name": name, "type": "cpu", "model": "fake", "slots": 2, "vram_mib": 0, "kinds": [KIND]} for name in devices]
+        small = {"name": "cpu0", "type": "cpu", "model": "fake", "slots": 2, "vram_mib": 0, "kinds": [KIND]}
+        self.devices = [dict(small, **({"name": one} if isinstance(one, str) else one)) for one in devices]
         self.hello_fields = hello
         self.heartbeat_at = lambda: int(time.time() * 1000)
         self.heard, self.assigned, self.acknowledged, self.cancelled, self.refusals = [], [], [], [], []
@@ -135,7 +137,7 @@ class FakeNode:
         self.lock = threading.RLock()
         self.context, self.socket, self.stopping = zmq.Context(), None, False
         self.files = {}
-        self.running = []  # what a hello claims: [(ref, device)]
+        self.running = list(running)  # [(ref, device)]
         self.unacknowledged, self.failures = [], []
         self.dial()
         self.thread = threading.Thread(target=self._run, daemon=True)
