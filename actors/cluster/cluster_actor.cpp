@@ -184,7 +184,9 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   auto full = n.name + "/" + d.name;
   introduce(n, d.name, device(full, true), hello, true);
   auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
-  device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, d.vram_mib, {}, session_of(full)}};
+  // What needs memory of a GPU finds that of the machine on a CPU; the scheduler does not count it.
+  auto vram_mib = d.type == "cpu" ? scheduling::vram_unbounded : d.vram_mib;
+  device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, vram_mib, {}, session_of(full)}};
   for (const auto& r : hello.running)
     if (r.device == d.name)
       joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
@@ -558,14 +560,21 @@ void cluster_actor::publish_capabilities() {
     for (const auto& e : n.engines)
       for (const auto& o : e.operations) {
         auto& now = all[o.kind];
-        auto runs = e.available && n.connected && std::any_of(n.devices.begin(), n.devices.end(), [&](const auto& d) {
-                      return std::find(d.kinds.begin(), d.kinds.end(), o.kind) != d.kinds.end();
-                    });
+        std::uint32_t largest = 0; // of those that run it: no engine needs more than where it runs
+        auto runs = false;
+        for (const auto& d : n.devices)
+          if (e.available && n.connected && std::find(d.kinds.begin(), d.kinds.end(), o.kind) != d.kinds.end()) {
+            runs = true;
+            largest = std::max(largest, d.vram_mib);
+          }
+        auto vram = std::max(now.vram_mib, std::min(o.vram_mib, largest));
         if (runs && (!now.available || now.preview))
-          now = {true, o.preview, e.name + "/" + e.version, {}};
+          now = {true, o.preview, e.name + "/" + e.version, {}, vram};
         else if (!now.available)
           now = {false, o.preview, e.name + "/" + e.version,
-                 n.connected ? (e.reason.empty() ? "no device offers it" : e.reason) : "its node is not connected"};
+                 n.connected ? (e.reason.empty() ? "no device offers it" : e.reason) : "its node is not connected",
+                 vram};
+        now.vram_mib = vram;
       }
   auto any = std::any_of(all.begin(), all.end(), [](const auto& entry) { return entry.second.available; });
   if (auto now = pack(to_json(all)); any && now != kept_) {

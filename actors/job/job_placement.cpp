@@ -188,8 +188,16 @@ scheduling::stage_request job_actor::request_for(std::uint32_t stage) const {
   out.attempt_base = core_.run().at(stage).attempt;
   out.priority = static_cast<scheduling::priority_class>(planned.urgency);
   out.may_run_twice = planned.speculative;
+  out.vram_mib = options_.vram_of ? options_.vram_of(planned.kind) : 0;
   for (const auto& device : core_.facts(stage).bad_devices)
     out.excluded.push_back(device_id{device});
+  for (const auto& input : planned.inputs)
+    for (const auto& from : input.from) { // the node that made a file has it in its cache
+      const auto& device = core_.facts(from.instance).device;
+      node_id node{device.substr(0, device.find('/'))};
+      if (!node.empty() && std::find(out.near.begin(), out.near.end(), node) == out.near.end())
+        out.near.push_back(std::move(node));
+    }
   return out;
 }
 

@@ -24,7 +24,7 @@ inline std::string pack_open_job(const std::string& account,
     return pack(account);
   json stages = json::array();
   for (const auto& s : waiting)
-    stages.push_back({s.ref.stage, s.kind, s.model});
+    stages.push_back({s.ref.stage, s.kind, s.model, s.vram_mib, static_cast<unsigned>(s.priority), s.may_run_twice});
   return pack({{"account", account}, {"weight", waiting.front().weight}, {"stages", std::move(stages)}});
 }
 
@@ -49,6 +49,12 @@ inline std::optional<open_job> unpack_open_job(std::string_view job, std::string
       request.weight = value->at("weight").get<std::uint32_t>();
       request.kind = stage.at(1).get<std::string>();
       request.model = stage.at(2).get<std::string>();
+      request.vram_mib = stage.at(3).get<std::uint32_t>();
+      auto priority = stage.at(4).get<unsigned>();
+      if (priority >= scheduling::class_count)
+        return std::nullopt;
+      request.priority = static_cast<scheduling::priority_class>(priority);
+      request.may_run_twice = stage.at(5).get<bool>();
       out.waiting.push_back(std::move(request));
     }
   } catch (const json::exception&) {

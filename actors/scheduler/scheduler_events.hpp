@@ -23,6 +23,7 @@ struct stage_ref {
 
 /// How soon a stage is wanted. It shifts when an account's stages run, never how much the account gets.
 enum class priority_class : std::uint8_t { interactive, standard, preemptible };
+inline constexpr std::size_t class_count = 3;
 
 /// How an attempt ended. Only `device_fault` is held against the device.
 enum class outcome : std::uint8_t { ok, bad_input, out_of_memory, device_fault, cancelled, timed_out, unknown };
@@ -41,6 +42,7 @@ struct stage_request {
   std::vector<device_id> excluded; // devices that failed this stage
   std::vector<node_id> near;       // nodes that hold its inputs
   bool may_run_twice = false;      // as a straggler, on an idle device: its work has no effect but its result
+  friend bool operator==(const stage_request&, const stage_request&) = default;
 };
 
 // -- what can happen --------------------------------------------------------------------------------------------------
@@ -50,6 +52,9 @@ struct held_attempt {
   stage_ref ref;
   std::uint64_t attempt = 0;
 };
+
+/// Of a device whose memory is not counted, in MiB.
+inline constexpr std::uint32_t vram_unbounded = 1u << 30;
 
 /// A device can work, or says anew what it is (a node that reconnects): what runs on it goes on. What it holds is taken
 /// back where the stage waits here; else the device gets nothing new until each is claimed (stage_running), has ended
@@ -165,7 +170,7 @@ struct limits {
   std::uint32_t aging_period = 64;            // … is served first in one of so many starts
   /// Of the device time of machines of one kind, what stages of each class get at least while some wait, whatever the
   /// turns of their accounts: interactive, standard, preemptible.
-  std::array<double, 3> class_shares_min = {0.10, 0.10, 0.05};
+  std::array<double, class_count> class_shares_min = {0.10, 0.10, 0.05};
   std::int64_t reserve_after_ms = 60'000; // who waits longer for VRAM gets a device reserved
   std::uint32_t warm_models_max = 8;      // remembered by device
   std::int64_t preempt_after_ms = 2'000; // a stage of another class waits so long before it stops a preemptible one …

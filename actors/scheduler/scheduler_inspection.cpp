@@ -216,7 +216,7 @@ json scheduler_core::inspect_device(const device_record& device) const {
               {"state", device.state()},
               {"slots", device.slots},
               {"slots_used", device.slots_used},
-              {"vram_mib", device.vram_mib},
+              {"vram_mib", device.vram_mib < vram_unbounded ? device.vram_mib : 0},
               {"vram_used_mib", device.vram_used},
               {"done", device.done},
               {"failed_in_a_row", device.failed},

@@ -16,6 +16,7 @@ using testing::slow_journal;
 
 /// What jobs told the scheduler and the cluster.
 struct heard {
+  scheduling::stage_request newest; // of those queued
   std::vector<std::uint32_t> queued, withdrawn;
   std::vector<wire::assign> assigned;
   std::size_t reattached = 0;
@@ -67,7 +68,7 @@ struct JobActor : ::testing::Test {
     auto scheduler = [this]() -> caf::behavior {
       return {[this](queue_stages& m) {
                 for (auto& s : m.stages)
-                  told.queued.push_back(s.ref.stage);
+                  told.queued.push_back(s.ref.stage), told.newest = s;
               },
               [this](withdraw_stages& m) { told.withdrawn = m.stages; },
               [this](attempt_goes_on&) { ++told.reattached; }};
@@ -230,6 +231,18 @@ TEST_F(JobActor, AnswersWithTheStateThatItsOwnStepLeftAndNoLaterOne) {
   disk.let_go();
   cluster.scheduler.run();
   expect(cancelled, "cancelled");
+}
+
+TEST_F(JobActor, AsksForMemoryOfItsKindAndToRunWhereItsInputsWereMade) {
+  options.vram_of = [](const std::string& kind) { return kind == "null.work" ? 4096u : 0u; };
+  activate();
+  submit(100);
+  EXPECT_EQ(told.newest.vram_mib, 4096u);
+  EXPECT_TRUE(told.newest.near.empty());
+  place(0, 1);
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(told.newest.ref.stage, 1u);
+  EXPECT_EQ(told.newest.near, (std::vector<node_id>{{"n"}}));
 }
 
 TEST_F(JobActor, LeavesNothingWhenTheWalletIsShort) {
@@ -438,6 +451,12 @@ TEST_F(JobActor, LeavesOnTheDiskWhatAStartIsToQueueUntilAStageHasBegun) {
   EXPECT_EQ(open->waiting[0].ref, (scheduling::stage_ref{{"j"}, 0}));
   EXPECT_EQ(open->waiting[0].kind, "null.work");
   EXPECT_EQ(open->waiting[0].account.value, "alice");
+  auto urgent = told.newest;
+  urgent.priority = scheduling::priority_class::interactive;
+  urgent.may_run_twice = true;
+  urgent.vram_mib = 4096;
+  EXPECT_EQ(jobs::unpack_open_job("j", jobs::pack_open_job("alice", {urgent}))->waiting,
+            std::vector<scheduling::stage_request>{urgent});
   place(0, 1);
   pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
   open = jobs::unpack_open_job("j", row());
