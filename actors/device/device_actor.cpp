@@ -9,6 +9,7 @@ namespace troupe {
 namespace {
 
 constexpr auto retry_after = std::chrono::seconds(1);
+constexpr std::size_t stopped_max = 64; // a start is late by a few messages, not by so many
 constexpr auto overdue_every = std::chrono::seconds(5);
 constexpr std::int64_t overdue_grace_ms = 30'000; // the node's own time-out comes first
 
@@ -44,6 +45,10 @@ caf::result<void> device_actor::run(run_stage& m) {
   const auto& ref = m.what.ref;
   if (connection_.empty() || m.session != session_)
     return {}; // the scheduler hears that the device was lost after it had decided, and moves the stage
+  if (std::find(stopped_.begin(), stopped_.end(), ref) != stopped_.end()) { // its slot may be another's by now
+    deliver(ref, wire::failed{ref, id(), "cancelled", "it was stopped before it began", {}, 0});
+    return {};
+  }
   stage_key key{ref.job, ref.stage};
   attempt made{ref.attempt, steady_ms(), m.what.timeout_ms, m.what.kind};
   running_[key] = made;
@@ -56,8 +61,12 @@ caf::result<void> device_actor::stop(stop_stage& m) {
   wire::attempt_ref ref{m.job, m.stage, m.attempt};
   auto found = running_.find({m.job, m.stage});
   if (found == running_.end() || found->second.number != m.attempt) {
-    if (!reporting_.contains(ref))
-      end_attempt(ref, scheduling::outcome::cancelled, 0);
+    if (reporting_.contains(ref))
+      return {};
+    stopped_.push_back(ref);
+    if (stopped_.size() > stopped_max)
+      stopped_.pop_front();
+    end_attempt(ref, scheduling::outcome::cancelled, 0);
     return {};
   }
   if (!connection_.empty())

@@ -5,6 +5,7 @@
 #include "actors/device/device_messages.hpp"
 #include "gpu/link/head_link.hpp"
 
+#include <deque>
 #include <map>
 #include <set>
 
@@ -60,6 +61,9 @@ private:
   bool gone_ = false; // the node has no such device any more: this actor leaves when all is passed on
   std::map<stage_key, attempt> running_;
   std::set<wire::attempt_ref> reporting_; // on their way to their jobs
+  /// Told to stop while they did not run here, newest last. The order to start comes by way of the job, so it may come
+  /// after the order to stop.
+  std::deque<wire::attempt_ref> stopped_;
   std::uint64_t succeeded_ = 0, failed_ = 0;
 };
 

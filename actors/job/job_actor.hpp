@@ -68,6 +68,8 @@ private:
   bool is_live(const wire::attempt_ref& ref) const;
   bool is_second_beside_the_first(const wire::attempt_ref& ref) const;
   void withdraw_seconds();
+  /// The attempts that the effects are the end of, and none that is given later.
+  withdraw_stages withdrawal_of(const workflow::effects& effects) const;
   /// An entry of the account's log.
   std::string entry_of(const char* what, const packed_map& data) const;
   void note(step& s, const char* what, const packed_map& data) const;
@@ -93,7 +95,8 @@ private:
                       std::function<void(caf::error)> failed);
   /// Commits and answers {"status": …} when durable, queueing what became ready.
   caf::result<description> commit_and_answer(step s, timestamp at);
-  void run_effects(const workflow::effects& effects);
+  /// Tells the scheduler what is not wanted any more, and what may run now.
+  void tell_scheduler(withdraw_stages over);
 
   void queue_ready();
   void queue(const std::vector<std::uint32_t>& stages);

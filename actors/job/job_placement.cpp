@@ -285,8 +285,8 @@ void job_actor::give_up(std::uint32_t stage, std::uint64_t attempt, const char* 
   if (!s)
     return;
   tell_stage(*s, stage);
-  auto effects = s->effects;
-  commit_step(std::move(*s), at, [this, effects](const booked&) { run_effects(effects); });
+  auto over = withdrawal_of(s->effects);
+  commit_step(std::move(*s), at, [this, over](const booked&) { tell_scheduler(over); });
 }
 
 } // namespace troupe

@@ -53,9 +53,9 @@ bool job_actor::is_second_beside_the_first(const wire::attempt_ref& ref) const {
 void job_actor::withdraw_seconds() {
   if (!core_.ended() || seconds_.empty())
     return;
-  withdraw_stages all{id(), {}};
+  withdraw_stages all;
   for (const auto& [stage, second] : std::exchange(seconds_, {}))
-    all.stages.push_back(stage);
+    all.stages.push_back({{job_id{id()}, stage}, second.attempt});
   tell(others_->scheduler, std::move(all));
 }
 

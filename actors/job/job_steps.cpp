@@ -6,6 +6,7 @@
 
 #include "storage/database.hpp"
 
+#include <algorithm>
 #include <iterator>
 
 namespace troupe {
@@ -163,13 +164,13 @@ void job_actor::request_ledger(book request_message, std::function<void(const bo
 
 caf::result<description> job_actor::commit_and_answer(step s, timestamp at) {
   auto promise = make_response_promise<description>();
-  auto effects = s.effects;
+  auto over = withdrawal_of(s.effects);
   commit_step(
       std::move(s), at,
-      [this, promise, status = core_.status(), effects = std::move(effects)](const booked&) mutable {
+      [this, promise, status = core_.status(), over = std::move(over)](const booked&) mutable {
         promise.deliver(description{
             {{"job_id", id()}, {"status", status}}}); // as this step left it: later ones are not on the disk
-        run_effects(effects);
+        tell_scheduler(std::move(over));
         if (core_.is_forgotten())
           quit(); // memory is to forget it, too
       },
@@ -177,13 +178,23 @@ caf::result<description> job_actor::commit_and_answer(step s, timestamp at) {
   return promise;
 }
 
-void job_actor::run_effects(const workflow::effects& effects) {
-  if (!effects.withdraw.empty()) {
-    withdraw_stages withdraw{id(), effects.withdraw};
-    for (auto stage : effects.withdraw)
-      queued_.erase(stage);
-    tell(others_->scheduler, std::move(withdraw));
+// Memory may be ahead of the step that this is the effect of: the stage may have been queued and placed anew since.
+withdraw_stages job_actor::withdrawal_of(const workflow::effects& effects) const {
+  withdraw_stages out;
+  for (auto stage : effects.withdraw) {
+    auto newest = core_.run().at(stage).attempt;
+    if (auto second = seconds_.find(stage); second != seconds_.end())
+      newest = std::max(newest, second->second.attempt);
+    out.stages.push_back({{job_id{id()}, stage}, newest});
   }
+  return out;
+}
+
+void job_actor::tell_scheduler(withdraw_stages over) {
+  for (const auto& stage : over.stages)
+    queued_.erase(stage.ref.stage); // if it is wanted again, it is queued again
+  if (!over.stages.empty())
+    tell(others_->scheduler, std::move(over));
   if (core_.exists() && !core_.ended())
     queue_ready();
 }

@@ -40,8 +40,8 @@ caf::result<void> scheduler_actor::queue(queue_stages& m) {
 }
 
 caf::result<void> scheduler_actor::withdraw(withdraw_stages& m) {
-  for (auto stage : m.stages)
-    apply(scheduling::stage_withdrawn{{job_id{m.job}, stage}});
+  for (auto& stage : m.stages)
+    apply(std::move(stage));
   return {};
 }
 

@@ -199,7 +199,7 @@ void scheduler_core::on(const stage_withdrawn& e) {
   }
   auto run = stage_at(stage).where;
   for (auto at : {run, running_[run].twin}) {
-    if (at == none || running_[at].withdrawn)
+    if (at == none || running_[at].withdrawn || running_[at].attempt > e.up_to)
       continue;
     running_[at].withdrawn = true;
     out_->push_back(stop{e.ref, device_id{devices_.at(running_[at].device).id}, running_[at].attempt});

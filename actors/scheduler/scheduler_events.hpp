@@ -8,6 +8,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <variant>
 #include <vector>
@@ -85,9 +86,11 @@ struct device_enable {
 struct stage_queued {
   stage_request stage;
 };
-/// Nobody wants the stage any more. Where it runs, a `stop` goes out and the slot is free when it has ended.
+/// Nobody wants the stage any more. Where it runs, a `stop` goes out and the slot is free when it has ended. An attempt
+/// of a later number is not meant: the stage was wanted again before this was heard.
 struct stage_withdrawn {
   stage_ref ref;
+  std::uint64_t up_to = std::numeric_limits<std::uint64_t>::max(); // attempt
 };
 /// An attempt ended; the stage leaves the scheduler, whatever the outcome: its job decides what is next.
 struct stage_ended {

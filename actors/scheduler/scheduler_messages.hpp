@@ -22,6 +22,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_request, ref, account, wei
                                                 priority, attempt_base, excluded, near, may_run_twice)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(held_attempt, ref, attempt)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(device_up, device, node, type, kinds, slots, vram_mib, running, session)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_withdrawn, ref, up_to)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ended, ref, attempt, device, how, run_ms)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_running, stage, device, attempt)
 
@@ -37,10 +38,9 @@ TROUPE_MESSAGE(queue_stages, stages)
 
 /// From a job: nobody wants these any more. What runs is stopped.
 struct withdraw_stages {
-  std::string job;
-  std::vector<std::uint32_t> stages;
+  std::vector<scheduling::stage_withdrawn> stages;
 };
-TROUPE_MESSAGE(withdraw_stages, job, stages)
+TROUPE_MESSAGE(withdraw_stages, stages)
 
 /// From a device: an attempt ended and its slot is free.
 struct attempt_over {

@@ -17,7 +17,8 @@ using testing::slow_journal;
 /// What jobs told the scheduler and the cluster.
 struct heard {
   scheduling::stage_request newest; // of those queued
-  std::vector<std::uint32_t> queued, withdrawn;
+  std::vector<std::uint32_t> queued;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> withdrawn; // stage, up to which attempt
   std::vector<wire::assign> assigned;
   std::size_t reattached = 0;
 };
@@ -70,7 +71,10 @@ struct JobActor : ::testing::Test {
                 for (auto& s : m.stages)
                   told.queued.push_back(s.ref.stage), told.newest = s;
               },
-              [this](withdraw_stages& m) { told.withdrawn = m.stages; },
+              [this](withdraw_stages& m) {
+                for (const auto& s : m.stages)
+                  told.withdrawn.emplace_back(s.ref.stage, s.up_to);
+              },
               [this](attempt_goes_on&) { ++told.reattached; }};
     };
     auto nodes = [this]() -> caf::behavior {
@@ -279,8 +283,8 @@ TEST_F(JobActor, ReleasesAllWhenCancelled) {
   EXPECT_EQ(status(), "cancelled");
   EXPECT_EQ(money().held, 0);
   EXPECT_EQ(money().balance, credits(100));
-  EXPECT_EQ(told.withdrawn, (std::vector<std::uint32_t>{0})); // the other one never was in the queue
-  EXPECT_TRUE(finish(0, 1));                                  // too late: nothing is charged for it
+  EXPECT_EQ(told.withdrawn.size(), 1u) << "the other one never was in the queue";
+  EXPECT_TRUE(finish(0, 1)) << "too late: nothing is charged for it";
   EXPECT_EQ(money().spent, 0);
 }
 
@@ -308,6 +312,26 @@ TEST_F(JobActor, MakesAnArtifactAgainWithoutChargingForItAgain) {
   ASSERT_TRUE(finish(1, 3));
   EXPECT_EQ(status(), "succeeded");
   EXPECT_EQ(money().spent, credits(10));
+}
+
+// A slow disk: what was lost is made again, and its successor runs again, before the loss itself is durable.
+TEST_F(JobActor, WithdrawsTheAttemptsThatAStepEndedAndNoneThatWasGivenSince) {
+  submit(100);
+  place(0, 1);
+  finish(0, 1);
+  place(1, 2);
+  disk.stopped = true;
+  auto lost = wire::failed{{"j", 1, 2}, "n/cpu0", "missing_input", "why", std::string(64, 'a'), 1};
+  EXPECT_FALSE(cluster.ask(job, stage_report{"j", "n/cpu0", lost})) << "not yet";
+  ASSERT_TRUE(place(0, 3));
+  finish(0, 3);
+  ASSERT_TRUE(place(1, 4));
+  disk.stopped = false;
+  disk.let_go();
+  cluster.scheduler.run();
+  EXPECT_EQ(told.withdrawn, (std::vector<std::pair<std::uint32_t, std::uint64_t>>{{1, 2}}));
+  ASSERT_TRUE(finish(1, 4));
+  EXPECT_EQ(status(), "succeeded");
 }
 
 TEST_F(JobActor, ForgetsItsFilesWhenItsOwnerDeletesIt) {

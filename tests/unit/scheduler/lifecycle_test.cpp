@@ -250,6 +250,16 @@ TEST(withdrawing, stops_a_running_stage_and_frees_its_slot_when_it_has_ended) {
   EXPECT_EQ(only<start>(w.end("one", outcome::cancelled))->ref.job.value, "two");
 }
 
+TEST(withdrawing, leaves_alone_an_attempt_that_was_given_since) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("one"));
+  auto attempt = w.running.begin()->second.attempt;
+  EXPECT_TRUE(w.tell(stage_withdrawn{{{"one"}, 0}, attempt - 1}).empty());
+  auto out = w.tell(stage_withdrawn{{{"one"}, 0}, attempt});
+  EXPECT_EQ(only<stop>(out)->attempt, attempt);
+}
+
 TEST(withdrawing, forgets_the_stage_when_its_device_is_lost_meanwhile) {
   world w;
   w.device("a/cpu0");

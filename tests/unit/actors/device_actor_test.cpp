@@ -1,0 +1,107 @@
+#include "actors/device/device_actor.hpp"
+#include "tests/support/deterministic_system.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using testing::deterministic_system;
+
+/// A line that keeps what was sent.
+struct line final : link::head_link {
+  std::vector<wire::to_node> sent;
+
+  bool send(const std::string&, wire::to_node message) override {
+    sent.push_back(std::move(message));
+    return true;
+  }
+  void close(const std::string&, const std::string&) override {}
+  std::vector<std::string> endpoints() const override { return {}; }
+  link::link_counters counters() const override { return {}; }
+
+  template <class Message>
+  std::size_t count() const {
+    return static_cast<std::size_t>(
+        std::count_if(sent.begin(), sent.end(), [](const auto& m) { return std::holds_alternative<Message>(m); }));
+  }
+};
+
+struct DeviceActor : ::testing::Test {
+  actor_board board;
+  deterministic_system cluster;
+  line to_node;
+  address_book_ptr book_of_addresses = std::make_shared<address_book>();
+  caf::actor device;
+  std::vector<scheduling::stage_ended> ended;                      // told to the scheduler
+  std::vector<std::pair<std::uint64_t, std::string>> told_to_jobs; // attempt, fault or "ok"
+
+  void SetUp() override {
+    auto jobs = [this]() -> caf::behavior {
+      return {[this](route& r) -> caf::result<description> {
+        auto said = r.content.get_as<stage_report>(0);
+        if (auto bad = std::get_if<wire::failed>(&said.what))
+          told_to_jobs.emplace_back(bad->ref.attempt, bad->fault);
+        else if (auto good = std::get_if<wire::finished>(&said.what))
+          told_to_jobs.emplace_back(good->ref.attempt, "ok");
+        return description{};
+      }};
+    };
+    auto scheduler = [this]() -> caf::behavior { return {[this](attempt_over& m) { ended.push_back(m.what); }}; };
+    book_of_addresses->directory = cluster.system.spawn(jobs);
+    book_of_addresses->scheduler = cluster.system.spawn(scheduler);
+    device = cluster.system.spawn<device_actor>(std::ref(board), book_of_addresses, std::ref(to_node),
+                                                std::string{"n/gpu0"}, [](const wire::artifact&) { return true; });
+    tell(device_connected{"line1", {}, 7});
+  }
+  void TearDown() override {
+    for (auto* who : {&device, &book_of_addresses->directory, &book_of_addresses->scheduler}) {
+      caf::anon_send_exit(*who, caf::exit_reason::user_shutdown);
+      *who = nullptr;
+    }
+    cluster.scheduler.run();
+  }
+  template <class Message>
+  void tell(Message m) {
+    caf::anon_send(device, std::move(m));
+    cluster.scheduler.run();
+  }
+  void run(std::uint64_t attempt, std::uint64_t session = 7) {
+    wire::assign what;
+    what.ref = {"j", 0, attempt};
+    what.device = "gpu0";
+    tell(run_stage{"n/gpu0", what, session});
+  }
+};
+
+TEST_F(DeviceActor, GivesAnAttemptToItsNodeOnTheLineThatItWasPlacedFor) {
+  run(1, 6);
+  EXPECT_TRUE(to_node.sent.empty()) << "the slot was another session's";
+  run(1);
+  EXPECT_EQ(to_node.count<wire::assign>(), 1u);
+}
+
+TEST_F(DeviceActor, BreaksOffWhatRunsAndFreesItsSlotWhenTheNodeSaysThatItEnded) {
+  run(1);
+  tell(stop_stage{"n/gpu0", "j", 0, 1});
+  EXPECT_EQ(to_node.count<wire::cancel>(), 1u);
+  EXPECT_TRUE(ended.empty());
+  tell(device_report{wire::failed{{"j", 0, 1}, "gpu0", "cancelled", "why", {}, 1}});
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].how, scheduling::outcome::cancelled);
+}
+
+// The order to start goes by way of the job, the order to stop does not.
+TEST_F(DeviceActor, NeverStartsAnAttemptWhoseStopCameFirst) {
+  tell(stop_stage{"n/gpu0", "j", 0, 1});
+  ASSERT_EQ(ended.size(), 1u) << "its slot is given to another";
+  run(1);
+  EXPECT_EQ(to_node.count<wire::assign>(), 0u);
+  EXPECT_EQ(told_to_jobs, (std::vector<std::pair<std::uint64_t, std::string>>{{1, "cancelled"}}))
+      << "the job waits for the end of what it was told to start";
+  run(2);
+  EXPECT_EQ(to_node.count<wire::assign>(), 1u) << "the next attempt is meant";
+}
+
+} // namespace
+} // namespace troupe
