@@ -126,6 +126,10 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
     return;
   }
   auto& n = nodes_[*name];
+  if (n.connected && n.connection == m.connection) { // it, or its line, may say what was before it was given work
+    turn_away(*name, m.connection, "it says hello a second time on one connection; dial anew, and say it there");
+    return;
+  }
   auto same_process = n.session == hello.session;
   if (n.connected && n.connection != m.connection) {
     link_.close(n.connection, "the node has dialed anew");
@@ -138,6 +142,7 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
   n.public_key = m.public_key;
   n.connection = m.connection;
   n.session = hello.session;
+  n.hello = ++hellos_;
   n.heard_at = steady_ms();
   if (!n.connected || !same_process)
     n.joined_at = now_ms();
@@ -186,7 +191,8 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
   // What needs memory of a GPU finds that of the machine on a CPU; the scheduler does not count it.
   auto vram_mib = d.type == "cpu" ? scheduling::vram_unbounded : d.vram_mib;
-  device_joined joined{{device_id{full}, node_id{n.name}, type, d.kinds, d.slots, vram_mib, {}, session_of(full)}};
+  device_joined joined{
+      {device_id{full}, node_id{n.name}, type, d.kinds, d.slots, vram_mib, {}, session_of(full), n.hello}};
   for (const auto& r : hello.running)
     if (r.device == d.name)
       joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
@@ -205,7 +211,7 @@ void cluster_actor::drop_device(node& n, const std::string& name, const wire::he
 
 void cluster_actor::introduce(node& n, const std::string& device, const caf::actor& to, const wire::hello& hello,
                               bool is_listed) {
-  device_connected message{n.connection, {}, session_of(n.name + "/" + device)};
+  device_connected message{n.connection, {}, session_of(n.name + "/" + device), n.hello};
   auto add = [&](const auto& all, bool ended) {
     for (const auto& r : all)
       if (r.device == device)

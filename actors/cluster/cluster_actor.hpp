@@ -43,6 +43,7 @@ private:
     timestamp joined_at = 0;
     std::vector<wire::device_report> devices;
     std::vector<wire::engine_report> engines;
+    std::uint64_t hello = 0;                        // the last one; they rise over all nodes
     int version = 0;                                // of the protocol, as agreed
     std::string unknown_fields;                     // that it said on this connection
     std::map<wire::attempt_ref, std::string> given; // what it was assigned, or says it runs → on which device
@@ -75,8 +76,8 @@ private:
   void take_devices(node& n, wire::hello& hello);
   void take_device(node& n, const wire::device_report& d, const wire::hello& hello);
   void drop_device(node& n, const std::string& device, const wire::hello& hello);
-  /// Tells the device what a hello says of it.
   std::uint64_t session_of(const std::string& device);
+  /// Tells the device what a hello says of it.
   void introduce(node& n, const std::string& device, const caf::actor& to, const wire::hello& hello, bool is_listed);
   void note_trouble(const std::string& name, std::string what);
   void lose(node& n, const std::string& why, bool left = false);
@@ -109,7 +110,7 @@ private:
   std::map<std::string, trouble> troubles_;                    // by name
   std::map<std::string, caf::actor> devices_;                  // node/device
   std::map<std::string, std::uint64_t> sessions_;              // node/device, from its joining to its loss
-  std::uint64_t sessions_begun_ = 0;
+  std::uint64_t sessions_begun_ = 0, hellos_ = 0;
   struct change {
     std::string name;
     std::optional<node_record> record;

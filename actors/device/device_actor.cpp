@@ -119,7 +119,8 @@ void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome
   auto found = running_.find({ref.job, ref.stage});
   if (found != running_.end() && found->second.number == ref.attempt)
     running_.erase(found);
-  tell(others_->scheduler, attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms}});
+  tell(others_->scheduler,
+       attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms, hello_}});
 }
 
 // The node forgets a result when its job says that it is durable, or that it is of no use.
@@ -162,6 +163,7 @@ void device_actor::give_up(const stage_key& key, const attempt& what, const std:
 caf::result<void> device_actor::connected(device_connected& m) {
   connection_ = m.connection;
   session_ = m.session;
+  hello_ = m.hello;
   std::map<stage_key, attempt> before = std::exchange(running_, {});
   for (const auto& a : m.attempts) {
     auto known = before.find({a.job, a.stage});

@@ -57,7 +57,7 @@ private:
   has_artifact is_here_;
   const std::int64_t made_at_ = steady_ms();
   std::string connection_; // empty: the node is not there
-  std::uint64_t session_ = 0;
+  std::uint64_t session_ = 0, hello_ = 0;
   bool gone_ = false; // the node has no such device any more: this actor leaves when all is passed on
   std::map<stage_key, attempt> running_;
   std::set<wire::attempt_ref> reporting_; // on their way to their jobs

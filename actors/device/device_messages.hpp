@@ -62,9 +62,9 @@ TROUPE_MESSAGE(known_attempt, job, stage, attempt, ended)
 struct device_connected {
   std::string connection;
   std::vector<known_attempt> attempts;
-  std::uint64_t session = 0; // as the scheduler is told in device_joined
+  std::uint64_t session = 0, hello = 0; // as the scheduler is told in device_joined
 };
-TROUPE_MESSAGE(device_connected, connection, attempts, session)
+TROUPE_MESSAGE(device_connected, connection, attempts, session, hello)
 
 /// From the cluster: the node is lost; or, with `gone`, it has no such device any more, and this actor leaves.
 struct device_lost {

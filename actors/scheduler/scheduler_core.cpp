@@ -208,7 +208,7 @@ void scheduler_core::on(const stage_withdrawn& e) {
 
 void scheduler_core::on(const stage_ended& e) {
   by_ref_.expect(flat_index::hash_of(e.ref.job.value, e.ref.stage));
-  ended_.add(e.device.value, e.attempt);
+  ended_.add(e.device.value, e.attempt, e.hello);
   auto device = devices_.find(e.device.value);
   claim(device, e.ref, e.attempt);
   auto run = find_run(device, e.attempt);
@@ -339,12 +339,12 @@ void scheduler_core::attach(const admitted& stage, const device_id& where, std::
 
 // What a device that comes (back) says it runs. A number that was not given out yet is a lie, and not believed: else it
 // would raise the numbers of all attempts to come.
-void scheduler_core::take_back(index at, const std::vector<held_attempt>& held) {
+void scheduler_core::take_back(index at, const std::vector<held_attempt>& held, std::uint64_t hello) {
   auto& device = devices_.at(at);
   device.unclaimed.clear();
   device.unclaimed_since = now_;
   for (std::size_t i = 0; i < std::min<std::size_t>(held.size(), held_max); ++i) {
-    if (ended_.contains(device.id, held[i].attempt))
+    if (ended_.contains(device.id, held[i].attempt, hello))
       continue; // its end overtook the word that it runs
     auto stage = find(held[i].ref);
     if (held[i].attempt > attempts_) {
@@ -388,7 +388,7 @@ void scheduler_core::on(const device_up& e) {
   auto device = devices_.expect(e.device.value);
   end_reservation(device);
   auto classes_before = devices_.classes().size();
-  take_back(device, e.running);
+  take_back(device, e.running, e.hello);
   devices_.describe(device, e.node.value, types_.number(e.type), std::move(kinds), e.slots, e.vram_mib);
   devices_.at(device).session = e.session;
   if (devices_.classes().size() > classes_before) {

@@ -153,7 +153,7 @@ private:
   void hold_against(index device, const stage_record& stage, index model);
   void lose(index device);
   void attach(const admitted& stage, const device_id& device, std::uint64_t attempt);
-  void take_back(index device, const std::vector<held_attempt>& held);
+  void take_back(index device, const std::vector<held_attempt>& held, std::uint64_t hello);
   void claim(index device, const stage_ref& ref, std::uint64_t attempt);
   bool is_cold(const device_record& device, index model) const;
   bool is_far(index stage, const device_record& device) const;

@@ -69,6 +69,7 @@ struct device_up {
   std::uint32_t vram_mib = 0;
   std::vector<held_attempt> running = {};
   std::uint64_t session = 0; // another one after each device_down; a start says for which it was decided
+  std::uint64_t hello = 0;   // rises; what ended after it, and is held all the same, is held no more
 };
 /// The device is lost: what ran there waits again, first in its account's line.
 struct device_down {
@@ -99,6 +100,7 @@ struct stage_ended {
   device_id device;
   outcome how = outcome::ok;
   std::uint32_t run_ms = 0;
+  std::uint64_t hello = 0; // the last one of the device that is known to whoever says this
 };
 /// After a restart or a cut link: this attempt still runs there. The device may be told of later; told of before,
 /// without saying what it holds, it may be given other work first.

@@ -90,6 +90,7 @@ class LyingNode(Machines):
         for _ in range(10):
             liar.say_hello()
         self.check(jobs)
+        self.assertTrue(any("a second time" in said for said in liar.refusals), liar.refusals)
 
     # -- claims
 

@@ -436,6 +436,8 @@ void auditor::on_sent(const std::string& node, std::uint32_t slots, const wire::
     if (on.size() > slots)
       complain(fmt::format("{}/{} has {} slots and is given {} attempts", node, given->device, slots, on.size()));
   } else if (auto unwanted = std::get_if<wire::cancel>(&message)) {
+    story_.say("head: {} stage {} attempt {} on {} is to stop", unwanted->ref.job, unwanted->ref.stage,
+               unwanted->ref.attempt, node);
     for (auto& [device, on] : live_[node])
       on.erase(unwanted->ref);
   }

@@ -290,10 +290,12 @@ TEST(admission, of_an_account_goes_by_its_share_of_what_runs) {
 TEST(recent_attempts, are_the_last_so_many) {
   recent_attempts ended(3);
   for (std::uint64_t attempt : {1, 2, 2, 3, 4})
-    ended.add("a/cpu0", attempt << 33);
+    ended.add("a/cpu0", attempt << 33, attempt);
   EXPECT_FALSE(ended.contains("a/cpu0", std::uint64_t{1} << 33));
   for (std::uint64_t attempt : {2, 3, 4})
-    EXPECT_TRUE(ended.contains("a/cpu0", attempt << 33));
+    EXPECT_TRUE(ended.contains("a/cpu0", attempt << 33, attempt));
+  EXPECT_TRUE(ended.contains("a/cpu0", std::uint64_t{2} << 33)) << "whichever hello was before";
+  EXPECT_FALSE(ended.contains("a/cpu0", std::uint64_t{2} << 33, 3)) << "it ended before that one";
 }
 
 // -- costs ------------------------------------------------------------------------------------------------------------

@@ -450,6 +450,23 @@ TEST(lifecycle, an_attempt_whose_end_was_heard_before_its_hello_takes_no_slot) {
   EXPECT_EQ(w.place_of("film"), "good/cpu0");
 }
 
+// The order to stop it was lost with the line.
+TEST(lifecycle, an_attempt_that_ended_and_is_held_in_a_later_hello_keeps_its_slot_until_it_has_ended_again) {
+  world w{{}, 2};
+  held_attempt held{{{"gone"}, 0}, 5};
+  device_up up{{"a/cpu0"}, {"a"}, "cpu", {"null.work"}, 1, 0, {held}};
+  up.session = up.hello = 1;
+  w.tell(up);
+  stage_ended over{held.ref, held.attempt, {"a/cpu0"}, outcome::cancelled, 0, 1};
+  w.tell(over);
+  w.tell(device_down{{"a/cpu0"}});
+  w.queue(st("next"));
+  up.session = up.hello = 2;
+  EXPECT_FALSE(only<start>(w.tell(up)).has_value()) << "its one slot is taken";
+  over.hello = 2;
+  EXPECT_EQ(only<start>(w.tell(over))->ref.job.value, "next");
+}
+
 // What one device says to have ended is not over on the device that runs it.
 TEST(lifecycle, an_end_told_by_another_device_ends_nothing) {
   world w;
