@@ -29,11 +29,14 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
 add_compile_options(-fpch-preprocess) # so that ccache sees through precompiled headers
 # g++ 12 reports these from inside inlined standard headers, where there is nothing to mend (GCC bugs 105562, 105329).
 add_compile_options(-Wno-maybe-uninitialized -Wno-restrict)
+set(TROUPE_TEST_PATIENCE 1) # how many times as long as planned a test may take
 if(TROUPE_SANITIZE)
+  set(TROUPE_TEST_PATIENCE 5)
+  set(TROUPE_TEST_ENVIRONMENT "TROUPE_PATIENCE=${TROUPE_TEST_PATIENCE}")
   add_compile_options(-fsanitize=${TROUPE_SANITIZE})
   add_link_options(-fsanitize=${TROUPE_SANITIZE})
   if(TROUPE_SANITIZE MATCHES thread)
     add_compile_options(-Wno-tsan) # Asio's fences, which it does not follow; Asio's locks, which it does, are enough
-    set(TROUPE_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp")
+    list(APPEND TROUPE_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp")
   endif()
 endif()

@@ -14,9 +14,10 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COPY = ROOT / "build" / "mutants"
 BUILD = COPY / "build" / "release"
+SEEDS = 1000  # of the simulation
 
-# name, file, what is there, what is put there, the tests that must notice: gtest programs, or a file of tests/integration, or of
-# another folder of tests
+# name, file, what is there, what is put there, the tests that must notice: gtest programs, the simulation (troupe-sim), or a file of
+# tests/integration, or of another folder of tests
 MUTANTS = [
     ("the journal does not sync", "storage/journal_thread.cpp", "options.sync = limits_.sync;", "options.sync = false;", ["storage_test"]),
     ("the ledger answers before the disk knows", "actors/ledger/ledger_actor.cpp",
@@ -84,6 +85,29 @@ MUTANTS = [
     ("the link is gone before who speaks through it", "app/head_core.cpp", "  // Everyone is on the board;", "  link_.reset();\n  // Everyone is on the board;",
      ["cluster_test.py"]),
     ("a node forgets a result that nobody acknowledged", "gpu/node/executor.cpp", "results_.add(*outcome);", ";", ["node_test"]),
+    ("an order of an earlier session takes a slot", "actors/device/device_actor.cpp", "if (connection_.empty() || m.session != session_)",
+     "if (connection_.empty())", ["actors_test"]),
+    ("what was stopped first is started", "actors/device/device_actor.cpp",
+     "if (std::find(stopped_.begin(), stopped_.end(), ref) != stopped_.end()) {", "if (false) {", ["actors_test"]),
+    ("a withdrawal takes what was placed since", "actors/scheduler/scheduler_core.cpp",
+     "|| running_[at].withdrawn || running_[at].attempt > e.up_to)", "|| running_[at].withdrawn)", ["scheduler_test"]),
+    ("an answer tells of what is not on the disk", "actors/job/job_steps.cpp", "{{\"job_id\", id()}, {\"status\", status}}",
+     "{{\"job_id\", id()}, {\"status\", (void(status), core_.status())}}", ["actors_test"]),
+    ("an end from before counts against a later hello", "actors/scheduler/recent_attempts.hpp", "ring_[at].hello >= hello", "(void(hello), true)",
+     ["scheduler_test"]),
+    ("a hello that is said twice is believed", "actors/cluster/cluster_actor.cpp", "if (n.connected && n.connection == m.connection)", "if (false)",
+     ["faults/lying_node_test.py"]),
+    ("a node may forget before its job has the result", "actors/device/device_actor.cpp", "  reporting_.insert(ref);\n",
+     "  reporting_.insert(ref);\n  link_.send(connection_, wire::acknowledge{ref});\n", ["troupe-sim"]),
+    ("a failed attempt that a crash forgot leaves its stage in no queue", "actors/job/job_reports.cpp",
+     "queued_.erase(stage); // it may have been queued while it ran: another attempt, or one that a crash forgot", "", ["troupe-sim"]),
+    ("a job does not say that its attempt goes on", "actors/job/job_placement.cpp",
+     "  tell(others_->scheduler, attempt_goes_on{{request_for(m.stage), device_id{m.device}, m.attempt}});", "", ["troupe-sim"]),
+    ("a device gets work before what it holds is claimed", "actors/scheduler/scheduler_core.cpp",
+     "    if (stage == none) {\n      device.unclaimed.push_back(held[i]);\n      continue;", "    if (stage == none) {\n      continue;", ["troupe-sim"]),
+    ("an alarm is as far away as what it is for", "actors/job/job_placement.cpp", "std::min(wait, look_again_ms)", "wait", ["troupe-sim"]),
+    ("a lost node's stages stay with it", "actors/cluster/cluster_actor.cpp", "    tell(others_->scheduler, device_left{full});\n    sessions_.erase(full);\n  }\n  publish",
+     "    sessions_.erase(full);\n  }\n  publish", ["troupe-sim"]),
 ]
 
 
@@ -119,11 +143,13 @@ def noticed(test):
         command = ["/usr/bin/python3", f"tests/{test}" if "/" in test else f"tests/integration/{test}"]
         ended = run(command, 600, cwd=COPY, env={"TROUPE_BINARY": str(BUILD / "troupe"), "PATH": "/usr/bin:/bin", "HOME": str(pathlib.Path.home()),
                                                  "TROUPE_KILLS": "10", "TROUPE_CRASHES": "20"})
+    elif test == "troupe-sim":
+        ended = run([str(BUILD / test), "--seeds", str(SEEDS)], 600, cwd=COPY)
     else:
         ended = run([str(BUILD / "bin" / test)], 180, cwd=COPY)
     if ended.returncode == 0:
         return None
-    lines = [line for line in ended.stdout.splitlines() if line.startswith(("[  FAILED  ]", "FAIL:", "ERROR:")) or "check failed" in line.lower()]
+    lines = [line for line in ended.stdout.splitlines() if line.startswith(("[  FAILED  ]", "FAIL:", "ERROR:", "seed ")) or "check failed" in line.lower()]
     return lines[0] if lines else f"{test} ended with {ended.returncode}"
 
 
