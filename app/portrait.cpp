@@ -60,13 +60,13 @@ void portray_if_asked(int argc, char** argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL); // it must not outlive who waits for it
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   std::signal(SIGPIPE, SIG_IGN);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // they take terabytes of addresses for themselves
-  limit(RLIMIT_AS, memory_max);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  limit(RLIMIT_AS, memory_max); // sanitizers take terabytes of addresses for themselves,
+  limit(RLIMIT_NOFILE, 0); // and pipes to look at memory; what is open stays so, and no file or socket can be opened
 #endif
   limit(RLIMIT_CPU, cpu_seconds_max);
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, 0);  // pipes are no files: it can write to us and nowhere else
-  limit(RLIMIT_NOFILE, 0); // what is open stays so, and nothing more can be opened: no file, no socket
+  limit(RLIMIT_FSIZE, 0); // pipes are no files: it can write to us and nowhere else
   auto made = media::portrait_of("/dev/stdin");
   if (!made)
     ::_exit(exit_media);

@@ -14,7 +14,8 @@ constexpr std::int64_t quantity_max = 1'000'000'000;
 
 constexpr std::int64_t clamp(std::int64_t quantity) { return std::clamp<std::int64_t>(quantity, 0, quantity_max); }
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+// Neither is negative; a + b may be more than there is room for.
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 
 constexpr bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
