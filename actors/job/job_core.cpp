@@ -74,8 +74,11 @@ void job_core::note(const advanced& e, const workflow::event& what, const workfl
     facts_[done->index].preview = e.preview;
   } else if (auto failed = std::get_if<workflow::stage_failed>(&what)) {
     ended(failed->index);
-    if (failed->kind == workflow::fault::device && !e.device.empty())
+    auto small = failed->kind == workflow::fault::out_of_memory;
+    if ((small || failed->kind == workflow::fault::device) && !e.device.empty())
       facts_[failed->index].bad_devices.push_back(e.device);
+    if (small && !e.device.empty())
+      facts_[failed->index].small_devices.push_back(e.device);
   }
   for (auto index : effects.withdraw)
     facts_[index].progress.reset();

@@ -58,7 +58,8 @@ struct stage_facts {
   std::uint32_t attempts = 0; // started
   timestamp queued_at = 0, started_at = 0, ended_at = 0;
   std::uint32_t run_ms = 0;
-  std::vector<std::string> bad_devices;                   // that failed it by a fault of their own
+  std::vector<std::string> bad_devices;                   // that failed it by a fault of their own, or as too small
+  std::vector<std::string> small_devices;                 // of these, on which it ran out of memory
   std::optional<std::pair<double, std::string>> progress; // of the running attempt; not stored
 };
 

@@ -191,6 +191,8 @@ scheduling::stage_request job_actor::request_for(std::uint32_t stage) const {
   out.vram_mib = options_.vram_of ? options_.vram_of(planned.kind) : 0;
   for (const auto& device : core_.facts(stage).bad_devices)
     out.excluded.push_back(device_id{device});
+  for (const auto& device : core_.facts(stage).small_devices)
+    out.outgrown.push_back(device_id{device});
   for (const auto& input : planned.inputs)
     for (const auto& from : input.from) { // the node that made a file has it in its cache
       const auto& device = core_.facts(from.instance).device;

@@ -86,6 +86,9 @@ public:
   bool offered(const std::string& kind) const;
   /// True when some device that is up and not drained offers the stage's kind, beside those that it excludes.
   bool is_offered_elsewhere(const stage_request& request) const;
+  /// What to ask for, in MiB: more than the devices have on which the stage ran out of memory, where a device that is
+  /// up and not drained offers its kind and has that much; else what it asks for.
+  std::uint32_t vram_beyond_outgrown(const stage_request& request) const;
 
   /// State for the console: totals, and at most `rows_max` devices, buckets and accounts each.
   json inspect(std::size_t rows_max = 100) const;

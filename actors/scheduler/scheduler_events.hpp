@@ -41,6 +41,7 @@ struct stage_request {
   priority_class priority = priority_class::standard;
   std::uint64_t attempt_base = 0;  // the highest attempt the job has seen: the next one is above it
   std::vector<device_id> excluded; // devices that failed this stage
+  std::vector<device_id> outgrown; // of these, on which it ran out of memory
   std::vector<node_id> near;       // nodes that hold its inputs
   bool may_run_twice = false;      // as a straggler, on an idle device: its work has no effect but its result
   friend bool operator==(const stage_request&, const stage_request&) = default;

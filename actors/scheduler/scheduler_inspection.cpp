@@ -175,6 +175,23 @@ bool scheduler_core::is_offered_elsewhere(const stage_request& request) const {
          });
 }
 
+std::uint32_t scheduler_core::vram_beyond_outgrown(const stage_request& request) const {
+  std::uint32_t had = 0;
+  for (const auto& device : request.outgrown)
+    if (auto at = devices_.find(device.value); at != none)
+      had = std::max(had, devices_.at(at).vram_mib);
+  auto number = kinds_.find(request.kind);
+  auto is_larger = [&](index at) {
+    const auto& device = devices_.at(at);
+    return device.up && !device.draining && device.vram_mib > had;
+  };
+  auto there_is = had > 0 && number != none &&
+                  std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
+                    return c.offers(number) && std::any_of(c.devices.begin(), c.devices.end(), is_larger);
+                  });
+  return there_is ? std::max(request.vram_mib, had + 1) : request.vram_mib;
+}
+
 // -- for the console --------------------------------------------------------------------------------------------------
 
 json scheduler_core::inspect(std::size_t rows_max) const {

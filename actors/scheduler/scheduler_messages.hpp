@@ -19,7 +19,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(outcome, {{outcome::ok, "ok"},
                                        {outcome::unknown, "unknown"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ref, job, stage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_request, ref, account, weight, kind, model, vram_mib, estimate_ms,
-                                                priority, attempt_base, excluded, near, may_run_twice)
+                                                priority, attempt_base, excluded, outgrown, near, may_run_twice)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(held_attempt, ref, attempt)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(device_up, device, node, type, kinds, slots, vram_mib, running, session,
                                                 hello)

@@ -41,6 +41,24 @@ class Placement(Machines):
         self.assertEqual({stage["device"] for view in views.values() for stage in view["stages"]}, {"cpu/cpu0"})
         self.assertEqual(gpu.assigned, [])
 
+    def test_what_runs_out_of_memory_goes_to_a_larger_gpu(self):
+        def card(vram_mib):
+            return [{"name": "cuda0", "type": "cuda", "model": "H", "slots": 1, "vram_mib": vram_mib}]
+        small = [self.fake(f"small{n}", devices=card(8_000), engines=engine(5_000)) for n in range(3)]
+        large = self.fake("large", devices=card(24_000), engines=engine(5_000))
+        for gpu in small + [large]:
+            gpu.wait_welcome()
+        self.set_state("large", "draining")  # so that a small one has it first
+        job = self.submit()
+        tried = wait_until(lambda: [gpu for gpu in small if gpu.assigned], 20, "a small one tries")[0]
+        self.set_state("large", "enabled")
+        for gpu in small + [large]:
+            gpu.work = gpu.honest
+        tried.send(tried.failed(tried.assigned[0], "out_of_memory", "9 GiB are wanted"))
+        views = self.check([job])
+        first = views[job]["stages"][0]
+        self.assertEqual((first["device"], first["attempts"]), ("large/cuda0", 2), "and not another one of the same size")
+
     def test_a_stage_runs_where_its_input_was_made(self):
         nodes = [self.honest(name) for name in ("one", "two", "three")]
         jobs = [self.submit(seed=n) for n in range(6)]

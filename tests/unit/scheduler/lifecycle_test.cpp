@@ -363,6 +363,20 @@ TEST(exclusion, is_of_use_only_where_another_device_offers_the_kind) {
   EXPECT_FALSE(w.core.is_offered_elsewhere(film));
 }
 
+TEST(exclusion, by_lack_of_memory_asks_for_more_than_the_device_has_where_there_is_more) {
+  world w;
+  w.device("a/cuda0", 1, 8'000);
+  w.device("b/cuda0", 1, 24'000, {"null.other"});
+  auto film = st("film").vram(5'000).without("a/cuda0").asked;
+  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 5'000u);
+  film.outgrown = {{"a/cuda0"}, {"unknown/cuda0"}};
+  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 5'000u) << "none that offers the kind is larger";
+  w.device("c/cuda0", 1, 12'000);
+  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 8'001u);
+  w.tell(device_drain{{"c/cuda0"}});
+  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 5'000u);
+}
+
 TEST(why_waiting, says_what_is_missing) {
   limits bounds;
   bounds.in_flight_per_account = 1;
