@@ -31,6 +31,31 @@ frame_ptr make_frame() {
   return made;
 }
 
+result<frame_ptr> make_picture(int width, int height, AVPixelFormat format) {
+  auto made = make_frame();
+  made->width = width;
+  made->height = height;
+  made->format = format;
+  if (const int allocated = av_frame_get_buffer(made.get(), 0); allocated < 0)
+    return error("a picture cannot be made", allocated);
+  return made;
+}
+
+result<frame_ptr> padded_copy(const frame& picture) {
+  auto made = make_picture(picture.width, picture.height, AV_PIX_FMT_RGB24);
+  if (made)
+    av_image_copy_plane((*made)->data[0], (*made)->linesize[0], picture.rgb.data(), picture.width * 3,
+                        picture.width * 3, picture.height);
+  return made;
+}
+
+void copy_rows(const AVFrame& from, frame& to) {
+  to.width = from.width;
+  to.height = from.height;
+  to.rgb.resize(static_cast<std::size_t>(to.width) * static_cast<std::size_t>(to.height) * 3);
+  av_image_copy_plane(to.rgb.data(), to.width * 3, from.data[0], from.linesize[0], to.width * 3, to.height);
+}
+
 packet_ptr make_packet() {
   packet_ptr made(av_packet_alloc());
   TROUPE_CHECK(made != nullptr);

@@ -7,11 +7,13 @@ extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavcodec/bsf.h>
 #include <libavformat/avformat.h>
+#include <libavutil/imgutils.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 }
 
 #include "common/result.hpp"
+#include "gpu/media/media.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -61,6 +63,13 @@ using scaler_ptr = std::unique_ptr<SwsContext, scaler_closer>;
 void quieten();
 
 frame_ptr make_frame();
+/// A picture with room, aligned and padded as swscale and filters need it: they read and write up to some bytes beyond
+/// a plane (AVFrame.data in libavutil/frame.h), which memory of ours does not have. Errors: `machine`.
+result<frame_ptr> make_picture(int width, int height, AVPixelFormat format);
+/// A copy in such memory, RGB24. The picture is whole. Errors: `machine`.
+result<frame_ptr> padded_copy(const frame& picture);
+/// Takes the rows of an RGB24 picture out.
+void copy_rows(const AVFrame& from, frame& to);
 packet_ptr make_packet();
 
 /// "<what>: <what FFmpeg says>" under the code `media`, or `machine` when the disk or the memory failed.

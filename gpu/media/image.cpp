@@ -22,15 +22,12 @@ result<av::frame_ptr> convert(const frame& picture, int width, int height, AVPix
                                 height, format);
   if (!scaler)
     return scaler.error();
-  auto made = av::make_frame();
-  made->width = width;
-  made->height = height;
-  made->format = format;
-  if (const int allocated = av_frame_get_buffer(made.get(), 0); allocated < 0)
-    return av::error("a picture cannot be made", allocated);
-  const std::uint8_t* planes[4] = {picture.rgb.data()};
-  const int strides[4] = {picture.width * 3};
-  sws_scale(scaler->get(), planes, strides, 0, picture.height, made->data, made->linesize);
+  auto given = av::padded_copy(picture);
+  if (!given)
+    return given.error();
+  auto made = av::make_picture(width, height, format);
+  if (made)
+    sws_scale(scaler->get(), (*given)->data, (*given)->linesize, 0, picture.height, (*made)->data, (*made)->linesize);
   return made;
 }
 
@@ -109,13 +106,8 @@ result<frame> resize(const frame& picture, int width, int height) {
   auto converted = convert(picture, width, height, AV_PIX_FMT_RGB24);
   if (!converted)
     return converted.error();
-  frame made{width, height, {}};
-  const auto row = static_cast<std::size_t>(width) * 3;
-  made.rgb.reserve(row * static_cast<std::size_t>(height));
-  for (int y = 0; y < height; ++y) {
-    const std::uint8_t* from = (*converted)->data[0] + static_cast<std::ptrdiff_t>(y) * (*converted)->linesize[0];
-    made.rgb.insert(made.rgb.end(), from, from + row);
-  }
+  frame made;
+  av::copy_rows(**converted, made);
   return made;
 }
 

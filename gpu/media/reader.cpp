@@ -55,12 +55,8 @@ public:
       return fail("media", "the video holds a picture without a size");
     if (auto ready = prepare(f); !ready)
       return ready.error();
-    out.width = info_.width;
-    out.height = info_.height;
-    out.rgb.resize(static_cast<std::size_t>(out.width) * static_cast<std::size_t>(out.height) * 3);
-    std::uint8_t* planes[4] = {out.rgb.data()};
-    const int strides[4] = {out.width * 3};
-    sws_scale(scaler_.get(), f.data, f.linesize, 0, f.height, planes, strides);
+    sws_scale(scaler_.get(), f.data, f.linesize, 0, f.height, scaled_->data, scaled_->linesize);
+    av::copy_rows(*scaled_, out);
     av_frame_unref(decoded_.get());
     return true;
   }
@@ -74,6 +70,12 @@ private:
                                 info_.width, info_.height, AV_PIX_FMT_RGB24);
     if (!made)
       return made.error();
+    if (!scaled_) {
+      auto picture = av::make_picture(info_.width, info_.height, AV_PIX_FMT_RGB24);
+      if (!picture)
+        return picture.error();
+      scaled_ = std::move(*picture);
+    }
     scaler_ = std::move(*made);
     width_ = f.width;
     height_ = f.height;
@@ -84,6 +86,7 @@ private:
   av::stream_decoder decoder_;
   video_info info_;
   av::frame_ptr decoded_ = av::make_frame();
+  av::frame_ptr scaled_; // one for all pictures
   av::scaler_ptr scaler_;
   int width_ = 0;
   int height_ = 0;

@@ -59,19 +59,11 @@ result<stamp> stamp::open(int width, int height, const std::string& text) {
 }
 
 result<const AVFrame*> stamp::apply(const frame& picture) {
-  auto in = make_frame();
-  in->width = picture.width;
-  in->height = picture.height;
-  in->format = AV_PIX_FMT_RGB24;
-  in->pts = next_++;
-  int done = av_frame_get_buffer(in.get(), 0);
-  if (done < 0)
-    return error("a picture cannot be made", done);
-  const auto row = static_cast<std::size_t>(picture.width) * 3;
-  for (int y = 0; y < picture.height; ++y)
-    std::copy_n(picture.rgb.data() + static_cast<std::size_t>(y) * row, row,
-                in->data[0] + static_cast<std::ptrdiff_t>(y) * in->linesize[0]);
-  done = av_buffersrc_add_frame(avfilter_graph_get_filter(graph_.get(), "in"), in.get());
+  auto in = padded_copy(picture);
+  if (!in)
+    return in.error();
+  (*in)->pts = next_++;
+  int done = av_buffersrc_add_frame(avfilter_graph_get_filter(graph_.get(), "in"), in->get());
   av_frame_unref(out_.get());
   if (done >= 0)
     done = av_buffersink_get_frame(avfilter_graph_get_filter(graph_.get(), "out"), out_.get());

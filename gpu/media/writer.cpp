@@ -29,24 +29,27 @@ public:
     const auto size = static_cast<std::size_t>(options_.width) * static_cast<std::size_t>(options_.height) * 3;
     if (picture.width != options_.width || picture.height != options_.height || picture.rgb.size() != size)
       return fail("media", "a picture has another size than its video");
-    const std::uint8_t* planes[4] = {picture.rgb.data()};
-    int strides[4] = {picture.width * 3};
+    av::frame_ptr copied;
+    const AVFrame* given = nullptr;
     if (stamp_) {
       auto stamped = stamp_->apply(picture);
       if (!stamped)
         return stamped.error();
-      planes[0] = (*stamped)->data[0];
-      strides[0] = (*stamped)->linesize[0];
+      given = *stamped;
+    } else {
+      auto copy = av::padded_copy(picture);
+      if (!copy)
+        return copy.error();
+      copied = std::move(*copy);
+      given = copied.get();
     }
     // The encoder may still read the last picture, so each gets its own memory.
-    auto converted = av::make_frame();
-    converted->width = options_.width;
-    converted->height = options_.height;
-    converted->format = AV_PIX_FMT_YUV420P;
-    if (const int allocated = av_frame_get_buffer(converted.get(), 0); allocated < 0)
-      return av::error("a picture cannot be made", allocated);
-    sws_scale(scaler_.get(), planes, strides, 0, picture.height, converted->data, converted->linesize);
-    if (auto encoded = encoder_.encode(converted.get(), file_); !encoded)
+    auto converted = av::make_picture(options_.width, options_.height, AV_PIX_FMT_YUV420P);
+    if (!converted)
+      return converted.error();
+    sws_scale(scaler_.get(), given->data, given->linesize, 0, picture.height, (*converted)->data,
+              (*converted)->linesize);
+    if (auto encoded = encoder_.encode(converted->get(), file_); !encoded)
       return encoded;
     return audio_ ? audio_->copy_until(encoder_.seconds(), file_) : result<void>{};
   }

@@ -340,7 +340,7 @@ class Head:
         return self.start()
 
     def destroy(self):
-        """Ends what lives and removes what it wrote; can be called again."""
+        """Ends what lives and removes what it wrote; can be called again. Fails when a sanitizer reported something."""
         atexit.unregister(self.destroy)
         self.kill9()
         # The node may be one that the head was just starting: look until there is none.
@@ -351,6 +351,7 @@ class Head:
             if any(self._children_of_ours()):
                 quiet = 0
             time.sleep(0.02)
+        reported = self._sanitizer_report()
         if not self.log.closed:
             self.log.close()
         if self.keep:
@@ -360,6 +361,14 @@ class Head:
             shutil.rmtree(self.data, ignore_errors=True)
         if os.environ.get("TROUPE_KEEP_LOGS") is None:
             pathlib.Path(self.log.name).unlink(missing_ok=True)
+        if reported:
+            raise AssertionError(f"a sanitizer reported:\n{reported}")
+
+    def _sanitizer_report(self):
+        """The first one of the head and its node, or "": they are killed, so no exit status tells of it."""
+        text = pathlib.Path(self.log.name).read_bytes() if not self.log.closed else b""
+        found = re.search(rb"==\d+==ERROR: \w+Sanitizer|WARNING: ThreadSanitizer: |\.[ch]pp:\d+:\d+: runtime error: ", text)
+        return text[max(0, found.start() - 100):found.start() + 6000].decode(errors="replace") if found else ""
 
     def nodes(self):
         """The processes of our binary that work in our data directory, or wait to."""
