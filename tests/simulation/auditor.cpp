@@ -176,7 +176,8 @@ void auditor::on_job_event(const std::string& name, const json& e) {
     return;
   }
   auto what = e.at("what");
-  if (what.value("fault", std::string{}) == "device" && what["index"] < found->second.stages.size())
+  auto fault = what.value("fault", std::string{});
+  if ((fault == "device" || fault == "out_of_memory") && what["index"] < found->second.stages.size())
     found->second.stages[what["index"].get<std::size_t>()].failed_on.insert(e.value("device", std::string{}));
   advance(found->second, name, what);
 }

@@ -97,7 +97,7 @@ private:
     std::uint32_t failures = 0, lost = 0, remade = 0;
     bool paid = false; // has succeeded once
     std::string output, kind;
-    std::set<std::string> failed_on; // devices, by a fault of their own
+    std::set<std::string> failed_on; // devices, by a fault of their own or as too small
     micros not_before = 0;           // the wait before its next attempt
   };
   struct job_record {
