@@ -283,7 +283,8 @@ TEST_F(JobActor, ReleasesAllWhenCancelled) {
   EXPECT_EQ(status(), "cancelled");
   EXPECT_EQ(money().held, 0);
   EXPECT_EQ(money().balance, credits(100));
-  EXPECT_EQ(told.withdrawn.size(), 1u) << "the other one never was in the queue";
+  EXPECT_EQ(told.withdrawn, (std::vector<std::pair<std::uint32_t, std::uint64_t>>{{0, 1}}))
+      << "the other one never was in the queue";
   EXPECT_TRUE(finish(0, 1)) << "too late: nothing is charged for it";
   EXPECT_EQ(money().spent, 0);
 }
