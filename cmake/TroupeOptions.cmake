@@ -40,6 +40,9 @@ if(TROUPE_SANITIZE)
   endif()
   if(TROUPE_SANITIZE MATCHES thread)
     add_compile_options(-Wno-tsan) # Asio's fences, which it does not follow; Asio's locks, which it does, are enough
-    list(APPEND TROUPE_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp")
+    # Without these each suppressed race is looked up in a list of all addresses that ever had one, and some are reported
+    # as their other side is forgotten.
+    set(sanitizer_options "suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp:suppress_equal_addresses=0:history_size=7")
+    list(APPEND TROUPE_TEST_ENVIRONMENT "TSAN_OPTIONS=${sanitizer_options}")
   endif()
 endif()

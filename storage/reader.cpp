@@ -1,5 +1,6 @@
 #include "storage/reader.hpp"
 
+#include "common/foreign_bytes.hpp"
 #include "storage/keys.hpp"
 #include "storage/replay.hpp"
 #include "storage/store.hpp"
@@ -83,7 +84,7 @@ private:
     options.iterate_upper_bound = end.empty() ? nullptr : &upper;
     std::unique_ptr<rocksdb::Iterator> at{db_->NewIterator(options, handle(which))};
     for (at->Seek(prefix); at->Valid(); at->Next())
-      visit(at->key().ToStringView(), at->value().ToStringView());
+      visit(at->key().ToStringView(), foreign_bytes(at->value().ToStringView()).view());
     if (!at->status().ok())
       return failure_of(at->status(), "cannot read the database to its end");
     return {};

@@ -1,5 +1,6 @@
 #include "storage/replay.hpp"
 
+#include "common/foreign_bytes.hpp"
 #include "storage/database.hpp"
 #include "storage/keys.hpp"
 
@@ -66,7 +67,7 @@ result<replayed> replay(const store& from, const std::string& actor) {
     if (seq != out.last_seq + 1)
       return fail("corrupt",
                   "event " + std::to_string(out.last_seq + 1) + " of " + actor + " is missing; restore a backup");
-    out.events.push_back(at->value().ToString());
+    out.events.emplace_back(foreign_bytes(at->value().ToStringView()).view());
     out.last_seq = seq;
   }
   if (!at->status().ok())
@@ -89,7 +90,7 @@ events(const store& from, const std::string& actor, std::uint64_t first, std::si
   else
     at->Seek(key_of(actor, first));
   while (out.size() < count && at->Valid() && belongs_to(*at, actor)) {
-    out.emplace_back(number_at_end(at->key().ToStringView()), at->value().ToString());
+    out.emplace_back(number_at_end(at->key().ToStringView()), foreign_bytes(at->value().ToStringView()).view());
     newest_first ? at->Prev() : at->Next();
   }
   if (!at->status().ok())

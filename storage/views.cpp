@@ -1,5 +1,6 @@
 #include "storage/views.hpp"
 
+#include "common/foreign_bytes.hpp"
 #include "common/log.hpp"
 #include "storage/database.hpp"
 #include "storage/keys.hpp"
@@ -60,7 +61,7 @@ void scan_rows(const store& from, table in, std::string_view prefix, std::string
     return report(opened.error());
   auto& at = *opened;
   for (go_to_start(*at, first, end, start, backwards); at->Valid(); backwards ? at->Prev() : at->Next())
-    if (!visit(at->key().ToStringView().substr(1), at->value().ToStringView()))
+    if (!visit(at->key().ToStringView().substr(1), foreign_bytes(at->value().ToStringView()).view()))
       break;
   report(at->status(), "cannot read rows");
 }
@@ -83,7 +84,7 @@ std::vector<std::pair<std::uint64_t, std::string>> read_feed(const store& from, 
   for (at->Seek(key_of(account.value, after + 1)); out.size() < count && at->Valid(); at->Next()) {
     if (!at->key().starts_with(prefix))
       break;
-    out.emplace_back(number_at_end(at->key().ToStringView()), at->value().ToString());
+    out.emplace_back(number_at_end(at->key().ToStringView()), foreign_bytes(at->value().ToStringView()).view());
   }
   report(at->status(), "cannot read an account's log");
   return out;

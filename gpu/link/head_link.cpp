@@ -1,6 +1,7 @@
 #include "gpu/link/head_link.hpp"
 
 #include "common/clock.hpp"
+#include "common/foreign_bytes.hpp"
 #include "common/log.hpp"
 #include "gpu/link/head_transfers.hpp"
 #include "gpu/link/peer_table.hpp"
@@ -221,7 +222,7 @@ bool router_link::receive_one(std::size_t& bytes) {
   }
   ++frames_in_;
   bytes += body.size();
-  receive(routing_id.to_string(), user ? user : "", {body.data<char>(), body.size()}, single);
+  receive(routing_id.to_string(), user ? user : "", foreign_bytes({body.data<char>(), body.size()}).view(), single);
   return true;
 }
 

@@ -1,6 +1,7 @@
 #include "gpu/link/node_link.hpp"
 
 #include "common/clock.hpp"
+#include "common/foreign_bytes.hpp"
 #include "common/log.hpp"
 #include "gpu/link/wakeup.hpp"
 
@@ -216,7 +217,7 @@ bool dealer_link::receive_one(std::size_t& bytes) {
   for (bool more = body.more(); more; more = extra.more())
     (void)socket_->recv(extra);
   std::vector<std::string> unknown;
-  auto message = wire::decode_to_node({body.data<char>(), body.size()}, &unknown);
+  auto message = wire::decode_to_node(foreign_bytes({body.data<char>(), body.size()}).view(), &unknown);
   if (!single || !message) {
     if (single && message.error().code == "unknown_message") {
       log::warn("the head said something that this node does not know: {}", message.error().message);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
@@ -16,9 +17,16 @@
 
 namespace troupe::link::support {
 
-/// True as soon as `done` is; false after `ms`.
+/// How many times as long as planned things may take here (TROUPE_PATIENCE, as in the tests with processes); 1 unless
+/// told.
+inline std::int64_t patience() {
+  const char* told = std::getenv("TROUPE_PATIENCE");
+  return told ? std::max(1, std::atoi(told)) : 1;
+}
+
+/// True as soon as `done` is; false after `ms`, which a slow machine multiplies.
 inline bool wait_until(const std::function<bool()>& done, std::int64_t ms = 10'000) {
-  for (auto end = steady_ms() + ms; steady_ms() < end;) {
+  for (auto end = steady_ms() + ms * patience(); steady_ms() < end;) {
     if (done())
       return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
