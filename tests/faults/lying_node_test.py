@@ -249,12 +249,17 @@ class LyingNode(Machines):
 
     def test_a_file_of_another_length_is_not_the_file(self):
         liar, job, work = self.at_work()
+        good = self.fake("good")
+        good.wait_welcome()
+        good.work = lambda a: None
         there = dict(liar.bring(b"twelve bytes"), bytes=7)
-        liar.work = liar.honest
+        liar.work = lambda a: liar.send(liar.finished(a, [there]))
         liar.send(liar.finished(work, [there]))
         liar.wait_acknowledged(work)
+        again = good.wait_assigned(job, 0)
         self.assertNotEqual(self.stage(job, 0)["status"], "succeeded")
-        self.honest("good")
+        good.work = good.honest
+        good.honest(again)
         self.check([job])
 
     def test_done_without_any_output_fails_the_attempt_and_not_the_books(self):
