@@ -94,6 +94,10 @@ public:
   json inspect(std::size_t rows_max = 100) const;
 
 private:
+  /// Whether `is(device)` of a device that is up and offers the kind.
+  template <class Is>
+  bool some_device_of(const std::string& kind, Is is) const;
+
   /// A bucket that a device could serve next.
   struct candidate {
     virtual_time bound; // no stage of it has a lower key for this device

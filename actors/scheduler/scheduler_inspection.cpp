@@ -155,24 +155,24 @@ account_load scheduler_core::load_of(const account_id& account) const {
   return {queue_.account_at(at).waiting, queue_.account_at(at).running};
 }
 
-bool scheduler_core::offered(const std::string& kind) const {
+template <class Is>
+bool scheduler_core::some_device_of(const std::string& kind, Is is) const {
   auto number = kinds_.find(kind);
   return number != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
-           return c.offers(number) &&
-                  std::any_of(c.devices.begin(), c.devices.end(), [&](index at) { return devices_.at(at).up; });
+           return c.offers(number) && std::any_of(c.devices.begin(), c.devices.end(),
+                                                  [&](index at) { return devices_.at(at).up && is(devices_.at(at)); });
          });
 }
 
+bool scheduler_core::offered(const std::string& kind) const {
+  return some_device_of(kind, [](const auto&) { return true; });
+}
+
 bool scheduler_core::is_offered_elsewhere(const stage_request& request) const {
-  auto number = kinds_.find(request.kind);
-  auto other = [&](index at) {
-    const auto& device = devices_.at(at);
+  return some_device_of(request.kind, [&](const auto& device) {
     auto is_this = [&](const device_id& excluded) { return excluded.value == device.id; };
-    return device.up && !device.draining && std::none_of(request.excluded.begin(), request.excluded.end(), is_this);
-  };
-  return number != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
-           return c.offers(number) && std::any_of(c.devices.begin(), c.devices.end(), other);
-         });
+    return !device.draining && std::none_of(request.excluded.begin(), request.excluded.end(), is_this);
+  });
 }
 
 std::uint32_t scheduler_core::vram_beyond_outgrown(const stage_request& request) const {
@@ -180,16 +180,8 @@ std::uint32_t scheduler_core::vram_beyond_outgrown(const stage_request& request)
   for (const auto& device : request.outgrown)
     if (auto at = devices_.find(device.value); at != none)
       had = std::max(had, devices_.at(at).vram_mib);
-  auto number = kinds_.find(request.kind);
-  auto is_larger = [&](index at) {
-    const auto& device = devices_.at(at);
-    return device.up && !device.draining && device.vram_mib > had;
-  };
-  auto there_is = had > 0 && number != none &&
-                  std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
-                    return c.offers(number) && std::any_of(c.devices.begin(), c.devices.end(), is_larger);
-                  });
-  return there_is ? std::max(request.vram_mib, had + 1) : request.vram_mib;
+  auto is_larger = [&](const auto& device) { return !device.draining && device.vram_mib > had; };
+  return had > 0 && some_device_of(request.kind, is_larger) ? std::max(request.vram_mib, had + 1) : request.vram_mib;
 }
 
 // -- for the console --------------------------------------------------------------------------------------------------
