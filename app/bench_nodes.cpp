@@ -17,7 +17,9 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <unordered_map>
 
 namespace troupe::app {
 
@@ -44,11 +46,42 @@ struct membership {
   std::string name, endpoint, head_key, public_key, secret_key;
 };
 
+/// How soon a job's next stage comes to a node, by the nodes' clock: after the one before it was said to have ended,
+/// and after that was acknowledged, which the head does when it is on the disk. Milliseconds. For the nodes' thread.
+class pickups {
+public:
+  void ended(const std::string& job) { jobs_[job] = {bench_clock::now(), {}}; }
+  void acknowledged(const std::string& job) {
+    if (auto known = jobs_.find(job); known != jobs_.end())
+      known->second.acknowledged = bench_clock::now();
+  }
+  void assigned(const std::string& job) {
+    auto known = jobs_.find(job);
+    if (known == jobs_.end())
+      return; // its first
+    auto now = bench_clock::now();
+    auto ms = [&](bench_clock::time_point since) {
+      return std::chrono::duration<double, std::milli>(now - since).count();
+    };
+    after_end.push_back(ms(known->second.ended));
+    after_acknowledgement.push_back(known->second.acknowledged ? ms(*known->second.acknowledged) : 0);
+    jobs_.erase(known);
+  }
+  std::vector<double> after_end, after_acknowledgement;
+
+private:
+  struct moments {
+    bench_clock::time_point ended;
+    std::optional<bench_clock::time_point> acknowledged;
+  };
+  std::unordered_map<std::string, moments> jobs_;
+};
+
 /// A node without engines: each attempt has succeeded the moment that it is assigned.
 class simulated_node {
 public:
-  simulated_node(zmq::context_t& context, membership who, int devices)
-    : context_(context), who_(std::move(who)), devices_(devices) {}
+  simulated_node(zmq::context_t& context, pickups& times, membership who, int devices)
+    : context_(context), times_(times), who_(std::move(who)), devices_(devices) {}
 
   void dial();
   void hear();
@@ -67,6 +100,7 @@ private:
   wire::hello hello() const;
 
   zmq::context_t& context_;
+  pickups& times_;
   membership who_;
   int devices_;
   zmq::socket_t socket_;
@@ -122,8 +156,12 @@ void simulated_node::take(wire::to_node&& what) {
     heartbeat_ms_ = terms->heartbeat_ms;
     beat_at_ = steady_ms() - std::hash<std::string>{}(who_.name) % terms->heartbeat_ms; // not all in one moment
   } else if (auto* work = std::get_if<wire::assign>(&what)) {
+    times_.assigned(work->ref.job);
     say(wire::finished{work->ref, work->device, "null/1", false, 0, {}});
+    times_.ended(work->ref.job);
     ++done;
+  } else if (auto* heard = std::get_if<wire::acknowledge>(&what)) {
+    times_.acknowledged(heard->ref.job);
   } else if (auto* unwanted = std::get_if<wire::cancel>(&what)) {
     say(wire::failed{unwanted->ref, "sim0", "cancelled", "", "", 0});
   } else if (std::holds_alternative<wire::refused>(what)) {
@@ -138,17 +176,24 @@ public:
   crowd(std::vector<membership> members, int devices) {
     context_.set(zmq::ctxopt::max_sockets, static_cast<int>(members.size()) + 64);
     for (auto& who : members)
-      nodes_.emplace_back(context_, std::move(who), devices);
+      nodes_.emplace_back(context_, times_, std::move(who), devices);
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
   int welcomed() const { return welcomed_; }
   std::uint64_t done() const { return done_; }
   std::uint64_t refusals() const { return refusals_; }
+  /// Ends them all.
+  const pickups& stop() {
+    thread_.request_stop();
+    thread_.join();
+    return times_;
+  }
 
 private:
   void run(const std::stop_token& stop);
 
   zmq::context_t context_{1};
+  pickups times_;
   std::vector<simulated_node> nodes_;
   std::atomic<int> welcomed_{0};
   std::atomic<std::uint64_t> done_{0}, refusals_{0};
@@ -311,7 +356,12 @@ bool run(const bench_nodes_options& options, bench_head& head) {
   auto all = nodes.done() - done == 4u * measured.submit.size();
   std::printf("  %d requests failed, %llu nodes were refused, %d nodes are welcome%s\n", measured.failed,
               static_cast<unsigned long long>(nodes.refusals()), nodes.welcomed(), all ? "" : "; NOT ALL stages ended");
-  return measured.failed == 0 && nodes.refusals() == 0 && all && nodes.welcomed() == options.nodes;
+  auto good = measured.failed == 0 && nodes.refusals() == 0 && all && nodes.welcomed() == options.nodes;
+  const auto& times = nodes.stop();
+  std::printf("a job's next stage is with a node\n");
+  print("after one's end", times.after_end);
+  print("after its disk", times.after_acknowledgement);
+  return good;
 }
 
 } // namespace
