@@ -55,6 +55,22 @@ class Streams(unittest.TestCase):
         print(f"{cuts + of_jobs} cuts in all", flush=True)
         self.assertGreaterEqual(cuts + of_jobs, CUTS)
 
+    def test_a_jobs_stream_ends_with_it_and_an_accounts_never(self):
+        """On one connection each, opened while nothing has ended: who resumes would not notice that a stream ends too early."""
+        user = self.head.user("patient", grant=1_000_000)
+        submit = lambda: user.post("/api/workflows/bench-chain/runs", {"inputs": {"ms": 200}})["job_id"]  # noqa: E731
+        jobs, ended = [submit()], []
+        of_job = list(user.stream(f"/api/jobs/{jobs[0]}/events", after=0))
+        self.assertEqual(of_job[-1][1], "done")
+        self.assertEqual(of_job, user.all_events(jobs[0]))
+        for _, name, data in user.stream("/api/events", after=0, timeout=20):
+            if name == "done":
+                ended.append(data["job_id"])
+                if len(ended) == 3:
+                    break
+                jobs.append(submit())
+        self.assertEqual(ended, jobs)
+
     def cut_streams_of_jobs(self, user, wanted):
         """The streams of single jobs, which end with the job's `done`."""
         wait_for_the_end(user)
