@@ -57,7 +57,7 @@ caf::result<void> cluster_actor::said(node_said& m) {
   }
   auto who = node_of(m.connection);
   if (who == nullptr) {
-    link_.close(m.connection, "say hello first");
+    link_->close(m.connection, "say hello first");
     return {};
   }
   who->heard_at = steady_ms();
@@ -86,7 +86,7 @@ void cluster_actor::report(node& from, wire::from_node&& what) {
   }
   log::warn("node {} tells the end of attempt {} of stage {} of job {} on {}, a device that it does not have; dropped",
             from.name, ref->attempt, ref->stage, ref->job, *device);
-  link_.send(from.connection, wire::acknowledge{*ref});
+  link_->send(from.connection, wire::acknowledge{*ref});
 }
 
 std::string cluster_actor::objection_to(const wire::hello& hello) const {
@@ -112,13 +112,13 @@ void cluster_actor::turn_away(const std::string& name, const std::string& connec
       known == troubles_.end() || known->second.what != why) // it asks every few seconds
     log::error("node {} is refused: {}", name, why);
   note_trouble(name, why);
-  link_.close(connection, why);
+  link_->close(connection, why);
 }
 
 void cluster_actor::welcome(node_said& m, wire::hello& hello) {
   auto name = registry_.name_of(m.public_key);
   if (!name) {
-    link_.close(m.connection, "this key is not allowed");
+    link_->close(m.connection, "this key is not allowed");
     return;
   }
   if (auto why = objection_to(hello); !why.empty()) {
@@ -132,7 +132,7 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
   }
   auto same_process = n.session == hello.session;
   if (n.connected && n.connection != m.connection) {
-    link_.close(n.connection, "the node has dialed anew");
+    link_->close(n.connection, "the node has dialed anew");
     if (!same_process) // started again, or: two processes have one key, and push each other out
       log::warn("node {}: another process says hello with its key; the earlier one is cut off", *name);
   }
@@ -149,7 +149,7 @@ void cluster_actor::welcome(node_said& m, wire::hello& hello) {
   n.connected = true;
   n.version = *wire::common_version(options_.versions, {hello.oldest_version, hello.version});
   n.unknown_fields.clear();
-  link_.send(m.connection, wire::welcome{n.version, options_.heartbeat_ms, options_.lease_ms});
+  link_->send(m.connection, wire::welcome{n.version, options_.heartbeat_ms, options_.lease_ms});
   take_devices(n, hello);
   log::info("node {} is connected: {} devices, {} engines, {} stages running", n.name, n.devices.size(),
             n.engines.size(), hello.running.size());
@@ -176,8 +176,8 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
     if (listed.contains(r.device))
       n.given[r.ref] = r.device;
     else
-      link_.send(n.connection, wire::cancel{r.ref}); // what is not there runs nothing
-  hold_back(n);                                      // before they join: else they might be given work first
+      link_->send(n.connection, wire::cancel{r.ref}); // what is not there runs nothing
+  hold_back(n);                                       // before they join: else they might be given work first
   for (const auto& d : n.devices)
     take_device(n, d, hello);
   for (const auto& device : missing)
@@ -269,7 +269,7 @@ caf::result<void> cluster_actor::tick(cluster_tick& m) {
   if (m.at <= now) {
     for (auto& [name, n] : nodes_)
       if (n.connected)
-        link_.send(n.connection, wire::head_heartbeat{now_ms()});
+        link_->send(n.connection, wire::head_heartbeat{now_ms()});
     m.at = now + options_.heartbeat_ms;
   }
   delayed_send(this, tick_every, cluster_tick{m.at});
@@ -285,7 +285,7 @@ void cluster_actor::lose(node& n, const std::string& why, bool left) {
   n.given.clear();
   by_connection_.erase(n.connection);
   note_trouble(n.name, why);
-  link_.close(n.connection, "lost: " + why);
+  link_->close(n.connection, "lost: " + why);
   for (const auto& d : n.devices) {
     auto full = n.name + "/" + d.name;
     if (auto target = device(full, false))
@@ -516,7 +516,7 @@ json cluster_actor::state_json() const {
   json nodes = json::array();
   for (const auto& [name, n] : nodes_)
     nodes.push_back(node_json(n));
-  auto c = link_.counters();
+  auto c = link_->counters();
   return {{"nodes", nodes},
           {"link",
            {{"frames_in", c.frames_in},
@@ -538,7 +538,8 @@ caf::actor cluster_actor::device(const std::string& name, bool make) {
     return found->second;
   if (!make)
     return nullptr;
-  auto made = spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(link_), name, options_.is_here);
+  auto made =
+      spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(*link_), name, options_.is_here);
   devices_.emplace(name, made);
   return made;
 }

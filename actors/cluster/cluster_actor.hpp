@@ -31,6 +31,10 @@ public:
   cluster_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
                 node_registry& registry, capabilities& offered, storage::journal& journal, cluster_options options);
   caf::behavior make_behavior() override;
+  void on_exit() override {
+    link_.fall_silent();
+    visible::on_exit();
+  }
 
 protected:
   json state_json() const override;
@@ -97,7 +101,7 @@ private:
 
   actor_board& all_actors_;
   address_book_ptr others_;
-  link::head_link& link_;
+  link::head_link::speaker link_;
   node_registry& registry_;
   capabilities& offered_;
   storage::journal& journal_;

@@ -52,7 +52,7 @@ caf::result<void> device_actor::run(run_stage& m) {
   stage_key key{ref.job, ref.stage};
   attempt made{ref.attempt, steady_ms(), m.what.timeout_ms, m.what.kind};
   running_[key] = made;
-  if (!link_.send(connection_, std::move(m.what)))
+  if (!link_->send(connection_, std::move(m.what)))
     give_up(key, made, "unknown", "the node's line is full");
   return {};
 }
@@ -70,7 +70,7 @@ caf::result<void> device_actor::stop(stop_stage& m) {
     return {};
   }
   if (!connection_.empty())
-    link_.send(connection_, wire::cancel{ref});
+    link_->send(connection_, wire::cancel{ref});
   return {};
 }
 
@@ -142,7 +142,7 @@ void device_actor::deliver(wire::attempt_ref ref, wire::from_node what) {
 void device_actor::reported(const wire::attempt_ref& ref) {
   reporting_.erase(ref);
   if (!connection_.empty())
-    link_.send(connection_, wire::acknowledge{ref});
+    link_->send(connection_, wire::acknowledge{ref});
   if (gone_ && reporting_.empty())
     quit();
 }
@@ -153,7 +153,7 @@ void device_actor::give_up(const stage_key& key, const attempt& what, const std:
   log::warn("device {}: attempt {} of stage {} of job {} is given up: {}", id(), what.number, key.second, key.first,
             message);
   if (!connection_.empty())
-    link_.send(connection_, wire::cancel{ref});
+    link_->send(connection_, wire::cancel{ref});
   auto run_ms = static_cast<std::uint32_t>(steady_ms() - what.since);
   wire::failed failed{ref, id(), fault, message, {}, run_ms};
   end_attempt(ref, outcome_of(fault), run_ms);
@@ -200,7 +200,7 @@ void device_actor::reattach(const known_attempt& a) {
                       refused.message);
             wire::attempt_ref ref{a.job, a.stage, a.attempt};
             if (!connection_.empty())
-              link_.send(connection_, wire::cancel{ref});
+              link_->send(connection_, wire::cancel{ref});
             // The scheduler may have believed the node; only after it has heard this can the job queue the stage anew.
             end_attempt(ref, scheduling::outcome::cancelled, 0);
             tell(others_->directory, routed(resume_job{a.job}));

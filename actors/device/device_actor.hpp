@@ -21,6 +21,10 @@ public:
   device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others, link::head_link& link,
                std::string device, has_artifact is_here);
   caf::behavior make_behavior() override;
+  void on_exit() override {
+    link_.fall_silent();
+    visible::on_exit();
+  }
 
 protected:
   json state_json() const override;
@@ -53,7 +57,7 @@ private:
   void reported(const wire::attempt_ref& ref);
 
   address_book_ptr others_;
-  link::head_link& link_;
+  link::head_link::speaker link_;
   has_artifact is_here_;
   const std::int64_t made_at_ = steady_ms();
   std::string connection_; // empty: the node is not there

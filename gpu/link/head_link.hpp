@@ -4,13 +4,16 @@
 // (ZAP), and artifact transfers on another thread. What nodes say to actors comes out of `on_message`; the rest stays
 // here.
 
+#include "common/check.hpp"
 #include "gpu/wire/messages.hpp"
 #include "storage/blobs.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace troupe::link {
@@ -65,10 +68,29 @@ struct head_link_handler {
 
 class head_link {
 public:
+  /// Who speaks through a link: it must outlive them, which its end checks.
+  class speaker {
+  public:
+    explicit speaker(head_link& link) : link_(&link) { ++link.speakers_; }
+    speaker(const speaker&) = delete;
+    speaker& operator=(const speaker&) = delete;
+    ~speaker() { fall_silent(); }
+    head_link* operator->() const { return link_; }
+    head_link& operator*() const { return *link_; }
+    /// For good.
+    void fall_silent() {
+      if (auto* link = std::exchange(link_, nullptr))
+        --link->speakers_;
+    }
+
+  private:
+    head_link* link_;
+  };
+
   /// Errors: `address_in_use`, `link` with the reason.
   static result<std::unique_ptr<head_link>> open(const head_link_options& options, storage::blob_store& blobs,
                                                  head_link_handler handler);
-  virtual ~head_link() = default;
+  virtual ~head_link() { TROUPE_CHECK(speakers_ == 0); }
   /// From any thread; never blocks. False when the outbox is full.
   virtual bool send(const std::string& connection, wire::to_node message) = 0;
   /// Stops hearing a peer, telling it why.
@@ -76,6 +98,9 @@ public:
   /// Where it listens, ports filled in.
   virtual std::vector<std::string> endpoints() const = 0;
   virtual link_counters counters() const = 0;
+
+private:
+  std::atomic<int> speakers_{0};
 };
 
 } // namespace troupe::link
