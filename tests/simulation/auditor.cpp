@@ -441,7 +441,20 @@ void auditor::on_sent(const std::string& node, std::uint32_t slots, const wire::
                unwanted->ref.attempt, node);
     for (auto& [device, on] : live_[node])
       on.erase(unwanted->ref);
+  } else if (auto noted = std::get_if<wire::acknowledge>(&message)) {
+    check_may_forget(noted->ref);
   }
+}
+
+void auditor::check_may_forget(const wire::attempt_ref& ref) {
+  auto found = jobs_.find(ref.job);
+  if (!finished_.contains(ref) || found == jobs_.end() || found->second.ended ||
+      ref.stage >= found->second.stages.size())
+    return;
+  const auto& s = found->second.stages[ref.stage];
+  if (s.now == at::running && s.attempt == ref.attempt)
+    complain(fmt::format("the result of attempt {} of stage {} of {} may be forgotten and is not on the disk",
+                         ref.attempt, ref.stage, ref.job));
 }
 
 void auditor::on_said(const std::string& node, const wire::from_node& message) {
@@ -455,6 +468,7 @@ void auditor::on_said(const std::string& node, const wire::from_node& message) {
       live_[node][r.device].insert(r.ref);
   } else if (auto done = std::get_if<wire::finished>(&message)) {
     over(done->ref);
+    finished_.insert(done->ref);
   } else if (auto bad = std::get_if<wire::failed>(&message)) {
     over(bad->ref);
   } else if (std::holds_alternative<wire::goodbye>(message)) {

@@ -14,6 +14,7 @@
 //  6. What was answered with `ok` is on the disk when the answer goes out, and stays; what was refused never happens.
 //  7. One Idempotency-Key makes one job.
 //  8. A device is given no more attempts at a time than it has slots.
+//  9. A node is told that it may forget a result only when that is on the disk.
 
 #include "common/json.hpp"
 #include "gpu/wire/messages.hpp"
@@ -138,6 +139,7 @@ private:
   void on_row(const storage::row& r);
   void on_entry(const std::string& account, const std::string& entry);
   void check_job(const std::string& name);
+  void check_may_forget(const wire::attempt_ref& ref);
   void check_account(const std::string& name);
   static json decode(const std::string& packed);
 
@@ -149,6 +151,7 @@ private:
   std::map<std::string, promise_record> promises_;                                 // by job
   std::map<std::string, std::string> once_;                                        // idempotency row → job
   std::map<std::string, std::map<std::string, std::set<wire::attempt_ref>>> live_; // node → device → attempts
+  std::set<wire::attempt_ref> finished_;                                           // as their nodes said
   std::set<std::string> touched_jobs_, touched_accounts_;
   std::size_t open_ = 0;
   counters counted_;

@@ -4,6 +4,7 @@
 #include "actors/ledger/ledger_actor.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/slow_journal.hpp"
+#include "tests/unit/actors/shifted_clock.hpp"
 #include "workflows/expand.hpp"
 
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@ namespace {
 
 using testing::deterministic_system;
 using testing::slow_journal;
+using testing::wall_clock_shift_ms;
 
 /// What jobs told the scheduler and the cluster.
 struct heard {
@@ -27,16 +29,17 @@ struct heard {
 using device_word = json;
 
 /// Two stages of 5 credits, one after the other; each makes a file.
-workflow::plan_ptr plan_of_two() {
-  auto parsed = workflow::parse_definition(json::parse(R"({
+workflow::plan_ptr plan_of_two(int attempts, int backoff_ms) {
+  auto definition = json::parse(R"({
     "name": "two", "version": 1, "title": "Two", "description": "Two.", "inputs": {},
     "stages": [
       {"id": "a", "kind": "null.work", "params": {"bytes": 1}, "price": {"rule": "flat", "credits": 5},
-       "retry": {"attempts": 2, "backoff_ms": 0}},
+       "retry": {}},
       {"id": "b", "kind": "null.work", "params": {"bytes": 1}, "inputs": {"after": "a.data"},
        "price": {"rule": "flat", "credits": 5}}],
-    "result": {"data": {"from": "b.data", "filename": "bench_{job}.bin"}}})"),
-                                           "two.json");
+    "result": {"data": {"from": "b.data", "filename": "bench_{job}.bin"}}})");
+  definition["stages"][0]["retry"] = {{"attempts", attempts}, {"backoff_ms", backoff_ms}};
+  auto parsed = workflow::parse_definition(definition, "two.json");
   EXPECT_TRUE(parsed.definition) << (parsed.problems.empty() ? "" : parsed.problems[0].text());
   auto inputs = workflow::validate_inputs(*parsed.definition, json::object());
   return std::make_shared<const workflow::plan>(*workflow::expand(*parsed.definition, *inputs, {}));
@@ -50,6 +53,7 @@ struct JobActor : ::testing::Test {
   device_word runs;
   address_book_ptr book_of_addresses = std::make_shared<address_book>();
   caf::actor ledger, job;
+  int attempts = 2, backoff_ms = 0;                              // of the first stage
   static constexpr std::uint64_t fence = std::uint64_t{3} << 32; // numbers below are of earlier lives of the head
   job_options options = [] {
     job_options out;
@@ -88,6 +92,7 @@ struct JobActor : ::testing::Test {
     book_of_addresses->cluster = cluster.system.spawn(nodes);
   }
   void TearDown() override {
+    wall_clock_shift_ms = 0;
     for (auto* who :
          {&ledger, &job, &book_of_addresses->directory, &book_of_addresses->scheduler, &book_of_addresses->cluster}) {
       caf::anon_send_exit(*who, caf::exit_reason::user_shutdown);
@@ -118,7 +123,7 @@ struct JobActor : ::testing::Test {
     m.account = "alice";
     m.workflow = "two";
     m.generation = 1;
-    m.plan = plan_of_two();
+    m.plan = plan_of_two(attempts, backoff_ms);
     m.at = 1000;
     return cluster.ask(job, std::move(m));
   }
@@ -409,6 +414,29 @@ TEST_F(JobActor, IsQueuedAgainWhenAnAttemptFailsThatACrashForgot) {
   EXPECT_EQ(told.queued, (std::vector<std::uint32_t>{0, 0, 0}));
   ASSERT_TRUE(place(0, 2));
   ASSERT_TRUE(finish(0, 2));
+}
+
+// Goal: no alarm for what a clock that was set back put far away stands in the way of a nearer one.
+TEST_F(JobActor, IsQueuedInTimeAfterTheClockWasSetBack) {
+  attempts = 4;
+  backoff_ms = 2'000;
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  disk.stopped = true;
+  fail(0, 1, "unknown");            // the next attempt is due in two seconds,
+  wall_clock_shift_ms = -3'600'000; // which are an hour now,
+  disk.stopped = false;
+  disk.let_go();
+  cluster.scheduler.run();
+  EXPECT_EQ(told.queued.size(), 2u); // and no wait is longer than it was meant to be
+  ASSERT_TRUE(place(0, 2));
+  ASSERT_TRUE(fail(0, 2, "unknown"));
+  EXPECT_EQ(told.queued.size(), 2u);
+  for (int second = 0; second < 10; ++second) {
+    wall_clock_shift_ms += 1'000;
+    pass(std::chrono::seconds(1));
+  }
+  EXPECT_EQ(told.queued.size(), 3u);
 }
 
 TEST_F(JobActor, BelievesOfAnAttemptOnlyTheNodeThatHasIt) {
