@@ -112,7 +112,7 @@ class Cluster(unittest.TestCase):
         self.join(self.troupe("node", "add", "one"), "one")
         self.wait_for("one", "connected")
         self.head.wait_for_engines()
-        job = self.user.post(RUN, {"inputs": {"ms": 3000}})["job_id"]
+        job = self.user.post(RUN, {"inputs": {"ms": int(3000 * PATIENCE)}})["job_id"]
         wait_until(lambda: self.device("one/cpu0")["slots_used"] == 1, 20, "a stage runs")
         self.join(self.troupe("node", "add", "two"), "two")
         self.wait_for("two", "connected")
