@@ -56,7 +56,7 @@ class Streams(unittest.TestCase):
         self.assertGreaterEqual(cuts + of_jobs, CUTS)
 
     def test_a_jobs_stream_ends_with_it_and_an_accounts_never(self):
-        """On one connection each, opened while nothing has ended: who resumes would not notice that a stream ends too early."""
+        """On one connection each, while jobs end: who resumes would not notice that a stream ends too early."""
         user = self.head.user("patient", grant=1_000_000)
         submit = lambda: user.post("/api/workflows/bench-chain/runs", {"inputs": {"ms": 200}})["job_id"]  # noqa: E731
         jobs, ended = [submit()], []
