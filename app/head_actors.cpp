@@ -2,6 +2,7 @@
 
 #include "actors/account/account_actor.hpp"
 #include "actors/job/open_job.hpp"
+#include "actors/job/start_timer.hpp"
 #include "actors/ledger/ledger_actor.hpp"
 #include "actors/messages.hpp"
 #include "actors/scheduler/scheduler_actor.hpp"
@@ -70,6 +71,7 @@ void spawn_actors(caf::actor_system& system, const head_parts& parts, const acto
       system.spawn<scheduler_actor>(std::ref(board), others, options.scheduler, static_cast<std::uint32_t>(epoch));
   others->directory = system.spawn<directory_actor>(std::ref(board), std::ref(parts.database),
                                                     factory_of(parts, others, jobs), options.directory);
+  others->start_timer = system.spawn<start_timer>(std::ref(board));
   if (parts.link != nullptr)
     others->cluster = system.spawn<cluster_actor>(std::ref(board), others, std::ref(*parts.link), std::ref(parts.nodes),
                                                   std::ref(parts.offered), std::ref(parts.database.journal()), cluster);

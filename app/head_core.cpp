@@ -150,9 +150,7 @@ head_core::~head_core() {
     for (const auto& entry : board_.list("", "", 10'000'000))
       if (auto who = caf::actor_cast<caf::strong_actor_ptr>(entry->address))
         caf::anon_send_exit(caf::actor_cast<caf::actor>(who), caf::exit_reason::user_shutdown);
-  others_->directory = nullptr;
-  others_->scheduler = nullptr;
-  others_->cluster = nullptr;
+  others_->clear();
   system_->await_all_actors_done();
   link_.reset();     // not before: until its end the cluster sends heartbeats through it
   database_.reset(); // what the journal still has to say, it says while there is a system to say it in

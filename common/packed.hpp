@@ -67,6 +67,7 @@ public:
   packed_map() = default;
   template <class Value, class... More>
   packed_map(std::string_view key, const Value& value, const More&... more) {
+    fields_.reserve(usual_bytes);
     add(key, value, more...);
   }
 
@@ -89,6 +90,7 @@ public:
 
 private:
   friend void packing::put(std::string& out, const packed_map& value);
+  static constexpr std::size_t usual_bytes = 240; // most entries of a job's log; growing to that takes four allocations
   std::string fields_;
   std::uint32_t count_ = 0;
 };

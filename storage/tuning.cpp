@@ -88,6 +88,8 @@ rocksdb::ColumnFamilyOptions tuned(column which, const std::shared_ptr<rocksdb::
   options.level_compaction_dynamic_level_bytes = true;
   options.compression = first_supported({rocksdb::kLZ4Compression, rocksdb::kSnappyCompression});
   options.bottommost_compression = first_supported({rocksdb::kZSTD, rocksdb::kLZ4Compression});
+  // Not memtable_insert_with_hint_prefix_extractor, though it saves a tenth of the journal's time: RocksDB 7.8 uses one
+  // hint for what is put and for the ranges that are deleted, which lie in different lists, and aborts (storage_test).
   if (sequence)
     options.prefix_extractor = std::make_shared<name_of_sequence>();
   return options;

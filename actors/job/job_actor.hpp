@@ -14,7 +14,6 @@ struct job_options {
   std::int64_t reattach_ms = 5'000;       // how long a job that was made again waits for the node that had its stage
   std::int64_t progress_every_ms = 1'000; // kept in the account's log; between, only the newest counts
   std::int64_t preview_every_ms = 2'000;
-  std::int64_t start_kept_ms = 10;  // how long the record of a stage's start waits for what follows, to share its batch
   std::uint64_t fence = UINT64_MAX; // attempts from here on are of this life of the head, and its jobs know them
   timestamp began_at = INT64_MAX;   // when this life did
   std::function<std::uint32_t(const std::string& kind)> vram_of; // MiB that a stage of the kind needs; none: 0

@@ -155,11 +155,17 @@ struct job_tick {
 };
 TROUPE_MESSAGE(job_tick, at)
 
-/// To itself: what was kept back has waited long enough.
+/// From the start_timer: what was kept back has waited long enough.
 struct kept_too_long {
   std::uint8_t unused = 0; // messages may not be empty
 };
 TROUPE_MESSAGE(kept_too_long, unused)
+
+/// The start_timer to itself.
+struct start_timer_rings {
+  std::uint8_t unused = 0;
+};
+TROUPE_MESSAGE(start_timer_rings, unused)
 
 } // namespace troupe
 
@@ -178,4 +184,5 @@ CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_report))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_reattached))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::job_tick))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::kept_too_long))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::start_timer_rings))
 CAF_END_TYPE_ID_BLOCK(troupe_job)

@@ -122,7 +122,7 @@ void job_actor::commit_step(step s, timestamp at, std::function<void(const booke
 void job_actor::keep_back(step s) {
   kept_ = kept_ ? join(std::move(*kept_), std::move(s)) : std::move(s);
   if (!std::exchange(kept_due_, true))
-    delayed_send(this, std::chrono::milliseconds(options_.start_kept_ms), kept_too_long{});
+    tell(others_->start_timer, caf::actor_cast<caf::actor>(this));
 }
 
 caf::result<void> job_actor::write_kept(kept_too_long&) {

@@ -7,7 +7,6 @@ namespace troupe {
 
 namespace {
 
-constexpr auto answer_time = std::chrono::seconds(30);
 constexpr auto tick_every = std::chrono::milliseconds(500);
 constexpr auto ask_again = std::chrono::seconds(2);
 
@@ -133,8 +132,9 @@ void scheduler_actor::apply(const scheduling::event& happened) {
 }
 
 void scheduler_actor::carry_out(const scheduling::start& c) {
-  // A job that does not want the stage any more, or cannot be read, must not keep the slot.
-  request(others_->directory, answer_time,
+  // A job that does not want the stage any more, or cannot be read, must not keep the slot. Without a time-out: the
+  // directory answers always, and a time-out for each start costs as much as the start.
+  request(others_->directory, caf::infinite,
           routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt, c.second, c.session}))
       .then([](description&) {},
             [this, c](caf::error& why) {

@@ -29,8 +29,9 @@ executor::executor(executor_options options, std::vector<work_device> devices, a
     auto& to = lanes_[device.name] = std::make_unique<lane>();
     to->device = std::move(device);
     for (std::uint32_t i = 0; i < to->device.slots && !to->device.operations.empty(); ++i) {
-      auto folder = options_.folder / "work" / (to->device.name + "-" + std::to_string(i));
-      slots_.emplace_back([this, on = to.get(), folder] { work(*on, folder); });
+      auto& made = to->slots.emplace_back();
+      made.folder = options_.folder / "work" / (to->device.name + "-" + std::to_string(i));
+      threads_.emplace_back([this, &made, on = to.get()] { work(made, *on); });
     }
   }
 }
@@ -41,10 +42,13 @@ executor::~executor() {
     std::lock_guard guard(mutex_);
     stopping_ = true;
     for (auto& [name, on] : lanes_)
-      on->ready.notify_all();
+      for (auto& own : on->slots) {
+        own.idle = false;
+        own.called.notify_one();
+      }
   }
-  for (auto& slot : slots_)
-    slot.join();
+  for (auto& thread : threads_)
+    thread.join();
 }
 
 void executor::assign(wire::assign&& what) {
@@ -67,8 +71,10 @@ void executor::assign(wire::assign&& what) {
   auto made = std::make_shared<attempt>(std::move(what), send_, options_.reports);
   held_.emplace(made->what.ref, made);
   on->second->waiting.push_back(made);
+  auto* called = call(*on->second);
   lock.unlock();
-  on->second->ready.notify_one(); // not before: it would wake only to wait for the lock. Lanes stay as long as this
+  if (called != nullptr)
+    called->called.notify_one(); // not before: it would wake only to wait for the lock. Slots stay as long as this
   break_all(older, break_off::cancelled);
 }
 
@@ -205,19 +211,43 @@ std::size_t executor::held() const {
   return held_.size();
 }
 
-void executor::work(lane& on, const fs::path& folder) {
+// Who is to be woken for what waits; null for nobody. One at a time: it calls the next one itself, and of stages that
+// take no time it has done several before that. With mutex_ held.
+executor::slot* executor::call(lane& on) {
+  if (on.calling || on.waiting.empty() || on.idle.empty())
+    return nullptr;
+  auto* out = on.idle.back();
+  on.idle.pop_back();
+  out->idle = false;
+  on.calling = true;
+  return out;
+}
+
+// Waits for it. Null: the executor stops.
+executor::attempt_ptr executor::next_for(slot& own, lane& on) {
+  std::unique_lock lock(mutex_);
+  while (on.waiting.empty() && !stopping_) {
+    own.idle = true;
+    on.idle.push_back(&own);
+    own.called.wait(lock, [&] { return !own.idle; });
+    on.calling = false;
+  }
+  if (on.waiting.empty())
+    return nullptr;
+  auto out = std::move(on.waiting.front());
+  on.waiting.pop_front();
+  auto* another = call(on);
+  lock.unlock();
+  if (another != nullptr)
+    another->called.notify_one();
+  return out;
+}
+
+void executor::work(slot& own, lane& on) {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options_.nice);
+  const auto& folder = own.folder;
   bool clean = clear(folder);
-  for (;;) {
-    attempt_ptr next;
-    {
-      std::unique_lock lock(mutex_);
-      on.ready.wait(lock, [&] { return stopping_ || !on.waiting.empty(); });
-      if (on.waiting.empty())
-        return;
-      next = std::move(on.waiting.front());
-      on.waiting.pop_front();
-    }
+  while (auto next = next_for(own, on)) {
     std::optional<report> outcome;
     if (!clean && next->why() == break_off::none) {
       outcome = failed_report(*next, "device", "the node cannot make a work folder; is its disk full?");

@@ -66,14 +66,23 @@ public:
 
 private:
   using attempt_ptr = std::shared_ptr<attempt>;
+  struct slot {
+    std::filesystem::path folder;
+    std::condition_variable called;
+    bool idle = false;
+  };
   struct lane {
     work_device device;
     std::deque<attempt_ptr> waiting;
-    std::condition_variable ready;
+    std::deque<slot> slots;
+    std::vector<slot*> idle; // the last to become so is the first to be called: its memory is still in the caches
+    bool calling = false;    // one was called that has not looked yet
   };
 
   void refuse(const wire::assign& what, const std::string& message);
-  void work(lane& on, const std::filesystem::path& folder);
+  static slot* call(lane& on);
+  attempt_ptr next_for(slot& own, lane& on);
+  void work(slot& own, lane& on);
   void finish(const attempt_ptr& done, std::optional<report> outcome);
   /// Breaks attempts off: those that wait for a slot at once, the others by telling their engines.
   void break_all(const std::vector<attempt_ptr>& which, break_off why);
@@ -92,7 +101,7 @@ private:
   std::map<std::string, std::unique_ptr<lane>> lanes_;
   std::map<wire::attempt_ref, attempt_ptr> held_;
   unacknowledged results_;
-  std::vector<std::thread> slots_;
+  std::vector<std::thread> threads_; // of all slots
 };
 
 } // namespace troupe::node

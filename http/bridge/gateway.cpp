@@ -1,5 +1,9 @@
 #include "http/bridge/gateway.hpp"
 
+#include "common/clock.hpp"
+
+#include <deque>
+
 using troupe::http::gateway_task_ptr;
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe_gateway, caf::id_block::troupe_cluster::end + 1)
@@ -11,16 +15,49 @@ namespace troupe::http {
 
 namespace {
 
-caf::behavior serve(caf::event_based_actor* self) {
+constexpr auto look_every = std::chrono::seconds(1);
+
+struct waiting_room {
+  struct entry {
+    std::int64_t until = 0; // steady_ms
+    std::shared_ptr<under_way> what;
+  };
+  std::deque<entry> all; // in the order of `until`
+  bool looking = false;
+};
+using gateway_actor = caf::stateful_actor<waiting_room>;
+
+// A time-out of the actor system for each request would wake its clock's thread twice a request.
+void look_for_late(gateway_actor* self) {
+  auto& all = self->state.all;
+  auto now = steady_ms();
+  while (!all.empty() && (all.front().what->over() || all.front().until <= now)) {
+    all.front().what->expire(); // does nothing to what is over
+    all.pop_front();
+  }
+  self->state.looking = !all.empty();
+  if (self->state.looking)
+    self->run_delayed(look_every, [self] { look_for_late(self); });
+}
+
+caf::behavior serve(gateway_actor* self, std::chrono::milliseconds time_out) {
   self->set_exception_handler([](std::exception_ptr&) { return caf::error{}; });
-  return {[self](const gateway_task_ptr& task) { task->run(self); }};
+  return {[self, time_out](const gateway_task_ptr& task) {
+    auto& [all, looking] = self->state;
+    while (!all.empty() && all.front().what->over())
+      all.pop_front();
+    all.push_back({steady_ms() + time_out.count(), task->run(self)});
+    if (!looking)
+      look_for_late(self);
+  }};
 }
 
 } // namespace
 
-gateway::gateway(caf::actor_system& system, address_book_ptr others) : others_(std::move(others)) {
+gateway::gateway(caf::actor_system& system, address_book_ptr others, std::chrono::milliseconds time_out)
+  : others_(std::move(others)) {
   for (int i = 0; i < 2; ++i)
-    gateways_.push_back(system.spawn(serve));
+    gateways_.push_back(system.spawn(serve, time_out));
 }
 
 gateway::~gateway() {

@@ -22,22 +22,32 @@ namespace troupe::http {
 
 namespace asio = boost::asio;
 
+/// A request, as its gateway sees it.
+class under_way {
+public:
+  under_way() = default;
+  under_way(const under_way&) = delete;
+  under_way& operator=(const under_way&) = delete;
+  virtual ~under_way() = default;
+  virtual bool over() const = 0;
+  /// No answer came in time.
+  virtual void expire() = 0;
+};
+
 /// What the gateway runs.
 struct gateway_task {
-  std::function<void(caf::event_based_actor*)> run;
+  std::function<std::shared_ptr<under_way>(caf::event_based_actor*)> run;
 };
 using gateway_task_ptr = std::shared_ptr<gateway_task>;
 
 namespace detail {
 
 template <class Reply, class Handler>
-class completion {
+class completion final : public under_way {
 public:
   completion(Handler&& handler, const asio::any_io_executor& fallback)
     : handler_(std::move(handler)), work_(asio::get_associated_executor(handler_, fallback)) {}
-  completion(const completion&) = delete;
-  completion& operator=(const completion&) = delete;
-  ~completion() {
+  ~completion() override {
     if (!done_)
       (*this)(caf::expected<Reply>{refuse(refusal::unavailable, "the server is stopping")});
   }
@@ -51,6 +61,9 @@ public:
     });
   }
 
+  bool over() const override { return done_; }
+  void expire() override { (*this)(caf::expected<Reply>{caf::make_error(caf::sec::request_timeout)}); }
+
 private:
   using executor = asio::associated_executor_t<Handler, asio::any_io_executor>;
   Handler handler_;
@@ -60,12 +73,14 @@ private:
 
 } // namespace detail
 
-/// The way from HTTP handlers to actors. Thread-safe; must outlive the server's threads.
+/// The way from HTTP handlers to actors. Thread-safe; must outlive the server's threads. What is not answered in time
+/// is answered with a time-out, up to a second later.
 ///
 /// g++ 12 destroys aggregate temporaries of a co_await expression twice: give ask() a named message, moved.
 class gateway {
 public:
-  gateway(caf::actor_system& system, address_book_ptr others);
+  gateway(caf::actor_system& system, address_book_ptr others,
+          std::chrono::milliseconds time_out = std::chrono::seconds(20));
   ~gateway();
   gateway(const gateway&) = delete;
   gateway& operator=(const gateway&) = delete;
@@ -97,8 +112,6 @@ public:
   }
 
 private:
-  static constexpr auto time_out = std::chrono::seconds(20);
-
   template <class Reply, class Message>
   asio::awaitable<caf::expected<Reply>> request(caf::actor target, Message message) {
     auto executor = co_await asio::this_coro::executor;
@@ -108,9 +121,10 @@ private:
       auto done = std::make_shared<done_type>(std::move(handler), where);
       auto task = std::make_shared<gateway_task>();
       task->run = [done, to, what](caf::event_based_actor* self) {
-        self->request(to, time_out, std::move(*what))
+        self->request(to, caf::infinite, std::move(*what)) // the gateway looks after the time
             .then([done](Reply& answer) { (*done)(caf::expected<Reply>{std::move(answer)}); },
                   [done](caf::error& why) { (*done)(caf::expected<Reply>{std::move(why)}); });
+        return done;
       };
       post(through, std::move(task));
     };

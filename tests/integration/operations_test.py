@@ -273,7 +273,7 @@ class Running(unittest.TestCase):
         user.wait_for_stage(job, "step0")
         listed = self.admin.get("/api/admin/actors?limit=1000")
         kinds = {entry["kind"] for entry in listed["actors"]}
-        self.assertEqual(kinds, {"account", "ledger", "job", "scheduler", "device", "cluster", "directory"})
+        self.assertEqual(kinds, {"account", "ledger", "job", "start_timer", "scheduler", "device", "cluster", "directory"})
         self.assertEqual(listed["counts"], {kind: sum(e["kind"] == kind for e in listed["actors"]) for kind in kinds})
         for entry in listed["actors"]:
             self.assertGreaterEqual(entry["messages"], 0)

@@ -63,7 +63,7 @@ head::~head() {
     scheduler_->run();
   }
   client_handle_ = nullptr;
-  others_->directory = others_->scheduler = others_->cluster = nullptr;
+  others_->clear();
   scheduler_->clock().schedule.clear();
   database_.reset();
   system_->await_all_actors_done();

@@ -1,6 +1,7 @@
 #include "actors/device/device_messages.hpp"
 #include "actors/job/job_actor.hpp"
 #include "actors/job/open_job.hpp"
+#include "actors/job/start_timer.hpp"
 #include "actors/ledger/ledger_actor.hpp"
 #include "tests/support/deterministic_system.hpp"
 #include "tests/support/slow_journal.hpp"
@@ -90,14 +91,15 @@ struct JobActor : ::testing::Test {
     book_of_addresses->directory = cluster.system.spawn(router);
     book_of_addresses->scheduler = cluster.system.spawn(scheduler);
     book_of_addresses->cluster = cluster.system.spawn(nodes);
+    book_of_addresses->start_timer = cluster.system.spawn<start_timer>(std::ref(board));
   }
   void TearDown() override {
     wall_clock_shift_ms = 0;
-    for (auto* who :
-         {&ledger, &job, &book_of_addresses->directory, &book_of_addresses->scheduler, &book_of_addresses->cluster}) {
-      caf::anon_send_exit(*who, caf::exit_reason::user_shutdown);
-      *who = nullptr;
-    }
+    auto& others = *book_of_addresses;
+    for (const auto& who : {ledger, job, others.directory, others.scheduler, others.cluster, others.start_timer})
+      caf::anon_send_exit(who, caf::exit_reason::user_shutdown);
+    ledger = job = nullptr;
+    others.clear();
     cluster.scheduler.run();
   }
 
@@ -147,6 +149,11 @@ struct JobActor : ::testing::Test {
     cluster.scheduler.advance_time(time);
     cluster.scheduler.run();
   }
+  /// As long as a start is kept back.
+  void keep_a_start() {
+    for (int half = 0; half < 2; ++half)
+      pass(std::chrono::milliseconds(start_kept_ms / 2));
+  }
   std::string status() {
     auto view = cluster.ask(job, describe_job{"j"});
     return view ? view->value["status"].get<std::string>() : "none";
@@ -193,10 +200,10 @@ TEST_F(JobActor, TheStartOfALongStageIsWrittenSoon) {
   submit(100);
   auto before = disk.written.size();
   place(0, 1);
-  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  keep_a_start();
   EXPECT_EQ(disk.written.size(), before + 1);
   place(0, 1); // told twice: nothing new
-  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  keep_a_start();
   EXPECT_EQ(disk.written.size(), before + 1);
 }
 
@@ -374,7 +381,7 @@ TEST_F(JobActor, EndsTheSameWhenItIsMadeAgainAfterEveryStep) {
 TEST_F(JobActor, WhenIdleAsksAfterAnAttemptWhoseReportWasLost) {
   submit(100);
   place(0, 1);
-  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  keep_a_start();
   runs = true;
   EXPECT_FALSE(*cluster.ask<bool>(job, passivate{"idle"})); // its device runs it: all is well
   EXPECT_EQ(told.reattached, 1u);
@@ -511,7 +518,7 @@ TEST_F(JobActor, LeavesOnTheDiskWhatAStartIsToQueueUntilAStageHasBegun) {
   EXPECT_EQ(jobs::unpack_open_job("j", jobs::pack_open_job("alice", {urgent}))->waiting,
             std::vector<scheduling::stage_request>{urgent});
   place(0, 1);
-  pass(std::chrono::milliseconds(job_options{}.start_kept_ms));
+  keep_a_start();
   open = jobs::unpack_open_job("j", row());
   ASSERT_TRUE(open);
   EXPECT_EQ(open->account, "alice");
