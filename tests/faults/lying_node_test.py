@@ -232,35 +232,27 @@ class LyingNode(Machines):
 
     # -- results
 
-    def test_done_without_the_file_is_not_done(self):
-        """The report names a file that was never brought; the owner is not charged for it, and it is made by another node."""
+    def lie_of_a_file(self, output):
+        """Reports `output(liar)` again and again: its owner is not charged for it, and another node makes it."""
         liar, job, work = self.at_work()
         good = self.fake("good")  # had it come later, the stage would have gone back to the only node there was
         good.wait_welcome()
         good.work = lambda a: None
-        liar.work = lambda a: liar.send(liar.finished(a, [liar.output(b"again not")]))
-        liar.send(liar.finished(work, [liar.output(b"never brought")]))
+        liar.work = lambda a: liar.send(liar.finished(a, [output(liar)]))
+        liar.work(work)
         liar.wait_acknowledged(work)
         again = good.wait_assigned(job, 0)
+        self.assertNotEqual(self.stage(job, 0)["status"], "succeeded")
         self.assertEqual(self.user.get("/api/credits")["held_micro_credits"], 5_000_000, "nothing was charged")
         good.work = good.honest
         good.honest(again)
         self.check([job])
 
+    def test_done_without_the_file_is_not_done(self):
+        self.lie_of_a_file(lambda liar: liar.output(b"never brought"))
+
     def test_a_file_of_another_length_is_not_the_file(self):
-        liar, job, work = self.at_work()
-        good = self.fake("good")
-        good.wait_welcome()
-        good.work = lambda a: None
-        there = dict(liar.bring(b"twelve bytes"), bytes=7)
-        liar.work = lambda a: liar.send(liar.finished(a, [there]))
-        liar.send(liar.finished(work, [there]))
-        liar.wait_acknowledged(work)
-        again = good.wait_assigned(job, 0)
-        self.assertNotEqual(self.stage(job, 0)["status"], "succeeded")
-        good.work = good.honest
-        good.honest(again)
-        self.check([job])
+        self.lie_of_a_file(lambda liar: dict(liar.bring(b"twelve bytes"), bytes=7))
 
     def test_done_without_any_output_fails_the_attempt_and_not_the_books(self):
         liar, job, work = self.at_work()
