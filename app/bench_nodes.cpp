@@ -358,9 +358,9 @@ bool run(const bench_nodes_options& options, bench_head& head) {
               static_cast<unsigned long long>(nodes.refusals()), nodes.welcomed(), all ? "" : "; NOT ALL stages ended");
   auto good = measured.failed == 0 && nodes.refusals() == 0 && all && nodes.welcomed() == options.nodes;
   const auto& times = nodes.stop();
-  std::printf("a job's next stage is with a node\n");
-  print("after one's end", times.after_end);
-  print("after its disk", times.after_acknowledgement);
+  std::printf("a job's next stage is with its node, after the end of the stage before it was\n");
+  print("said by a node", times.after_end);
+  print("on the disk", times.after_acknowledgement);
   return good;
 }
 

@@ -26,11 +26,11 @@ struct Gateway : ::testing::Test {
     others->clear();
   }
 
+  asio::io_context io{1}; // outlives the actors, which post to it
   caf::actor_system_config config;
   caf::actor_system system{config};
   address_book_ptr others = std::make_shared<address_book>();
   caf::typed_response_promise<description> late; // of whoever is never answered
-  asio::io_context io{1};
 
   /// What comes of asking the scheduler once.
   std::optional<caf::expected<description>> ask(gateway& through) {

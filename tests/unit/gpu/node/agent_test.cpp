@@ -220,6 +220,19 @@ TEST_F(agent_test, many_small_stages_run_fast) {
   RecordProperty("stages_per_s", static_cast<int>(1000.0 * count / static_cast<double>(steady_ms() - began + 1)));
 }
 
+TEST_F(agent_test, what_comes_at_once_runs_at_once) {
+  constexpr std::uint32_t slots = 8, rounds = 20;
+  start([](agent_options& options) { options.slots = slots; });
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    watch->gate = false;
+    for (std::uint32_t i = 0; i < slots; ++i)
+      assign(stage(round * slots + i, "test.hold"));
+    ASSERT_TRUE(wait_until([&] { return watch->now == static_cast<int>(slots); })) << watch->now << " run in " << round;
+    watch->gate = true;
+    ASSERT_TRUE(h.wait_for<wire::finished>((round + 1) * slots));
+  }
+}
+
 TEST_F(agent_test, a_second_agent_on_the_same_folder_is_refused) {
   start();
   agent_options options;
