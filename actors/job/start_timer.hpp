@@ -10,9 +10,9 @@ namespace troupe {
 /// How long the record of a stage's start waits at most for what follows, to share its batch. Milliseconds.
 inline constexpr std::int64_t start_kept_ms = 20;
 
-/// Tells jobs when they have kept a start back for long enough. Each stage that starts needs that once, and each alarm
-/// of
-
+/// Tells jobs when they have kept a start back for long enough: for half of that time at least. Each stage that starts
+/// needs that once, and each alarm of the actor system wakes a thread: here one alarm serves all jobs that ask within
+/// that half.
 class start_timer final : public visible {
 public:
   start_timer(caf::actor_config& config, actor_board& board);
