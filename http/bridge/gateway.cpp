@@ -2,7 +2,7 @@
 
 #include "common/clock.hpp"
 
-#include <deque>
+#include <vector>
 
 using troupe::http::gateway_task_ptr;
 
@@ -22,7 +22,7 @@ struct waiting_room {
     std::int64_t until = 0; // steady_ms
     std::shared_ptr<under_way> what;
   };
-  std::deque<entry> all; // in the order of `until`
+  std::vector<entry> all; // those that wait, and what was answered since it was looked through
   bool looking = false;
 };
 using gateway_actor = caf::stateful_actor<waiting_room>;
@@ -31,10 +31,10 @@ using gateway_actor = caf::stateful_actor<waiting_room>;
 void look_for_late(gateway_actor* self) {
   auto& all = self->state.all;
   auto now = steady_ms();
-  while (!all.empty() && (all.front().what->over() || all.front().until <= now)) {
-    all.front().what->expire(); // does nothing to what is over
-    all.pop_front();
-  }
+  for (const auto& one : all)
+    if (one.until <= now)
+      one.what->expire(); // does nothing to what is over
+  std::erase_if(all, [](const auto& one) { return one.what->over(); });
   self->state.looking = !all.empty();
   if (self->state.looking)
     self->run_delayed(look_every, [self] { look_for_late(self); });
@@ -44,8 +44,6 @@ caf::behavior serve(gateway_actor* self, std::chrono::milliseconds time_out) {
   self->set_exception_handler([](std::exception_ptr&) { return caf::error{}; });
   return {[self, time_out](const gateway_task_ptr& task) {
     auto& [all, looking] = self->state;
-    while (!all.empty() && all.front().what->over())
-      all.pop_front();
     all.push_back({steady_ms() + time_out.count(), task->run(self)});
     if (!looking)
       look_for_late(self);
