@@ -206,6 +206,7 @@ void auditor::on_submitted(const std::string& name, const json& e) {
   }
   if (j.price != known->second.price)
     complain(fmt::format("job {} was quoted {} and costs {}", name, known->second.price, j.price));
+  on_workflow_told(name, e.at("workflow"), e.at("version"), j.stages.size());
   story_.say("job {} of {} is there: {} stages, {}", name, j.account, j.stages.size(), j.price);
   note(j.history, time_.now(), std::string{"queued"});
   ++open_;
@@ -363,10 +364,7 @@ void auditor::on_entry(const std::string& account_name, const std::string& entry
 
 // -- what clients were told -------------------------------------------------------------------------------------------
 
-void auditor::on_quoted(const std::string& job_name, const std::string& account_name, std::int64_t price,
-                        const std::string& once) {
-  promises_[job_name] = {account_name, once, price, false, false};
-}
+void auditor::on_quoted(const std::string& name, quote what) { promises_[name] = {std::move(what), false, false}; }
 
 void auditor::on_accepted(const std::string& name, std::int64_t held, std::int64_t balance) {
   ++counted_.accepted;
@@ -394,6 +392,14 @@ void auditor::on_status_told(const std::string& name, const std::string& status,
     return complain(fmt::format("job {} is told to be {} and is not on the disk", name, status));
   if (!was_true(found->second.history, asked_at, status))
     complain(fmt::format("job {} is told to be {} and is {}", name, status, found->second.status));
+}
+
+void auditor::on_workflow_told(const std::string& name, const std::string& workflow, std::uint32_t version,
+                               std::size_t stages) {
+  const auto& asked = promises_[name];
+  if (workflow != asked.workflow || version != asked.version || stages != asked.stages)
+    complain(fmt::format("job {} was asked for by {}, version {}, {} stages, and goes by {}, version {}, {} stages",
+                         name, asked.workflow, asked.version, asked.stages, workflow, version, stages));
 }
 
 void auditor::on_books_told(const std::string& name, std::int64_t balance, std::int64_t held, micros asked_at) {

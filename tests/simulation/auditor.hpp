@@ -15,6 +15,8 @@
 //  7. One Idempotency-Key makes one job.
 //  8. A device is given no more attempts at a time than it has slots.
 //  9. A node is told that it may forget a result only when that is on the disk.
+// 10. A job goes by the definition that was in force when it was asked for, whatever is loaded later; a definition with
+//     a mistake changes nothing (authors.hpp).
 
 #include "common/json.hpp"
 #include "gpu/wire/messages.hpp"
@@ -42,10 +44,18 @@ public:
   void on_batch(const storage::batch& what);
 
   // -- what clients asked and were answered --
-  void on_quoted(const std::string& job, const std::string& account, std::int64_t price, const std::string& once);
+  /// What a client asks for, by the definitions that were in force then.
+  struct quote {
+    std::string account, once, workflow;
+    std::uint32_t version = 1;
+    std::size_t stages = 0;
+    std::int64_t price = 0; // micro-credits
+  };
+  void on_quoted(const std::string& job, quote what);
   void on_accepted(const std::string& job, std::int64_t held, std::int64_t balance);
   void on_refused(const std::string& job);
   void on_status_told(const std::string& job, const std::string& status, micros asked_at);
+  void on_workflow_told(const std::string& job, const std::string& workflow, std::uint32_t version, std::size_t stages);
   void on_books_told(const std::string& account, std::int64_t balance, std::int64_t held, micros asked_at);
   void on_paid(const std::string& account, const std::string& kind, const std::string& reference, std::int64_t amount);
   void on_paid_answer(const std::string& account, const std::string& kind, const std::string& reference);
@@ -125,9 +135,7 @@ private:
     std::deque<std::uint64_t> entries; // hashes
     std::deque<std::pair<micros, std::pair<std::int64_t, std::int64_t>>> history;
   };
-  struct promise_record {
-    std::string account, once;
-    std::int64_t price = 0;
+  struct promise_record : quote {
     bool refused = false, accepted = false;
   };
 

@@ -1,6 +1,7 @@
 #include "tests/simulation/child.hpp"
 
 #include "common/check.hpp"
+#include "tests/simulation/authors.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +99,8 @@ struct child {
   std::string wait() const {
     int status = 0;
     ::waitpid(process, &status, 0);
+    std::error_code ignored;
+    std::filesystem::remove_all(authors::folder_of(process), ignored);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? std::string{} : last_words(said, status);
   }
 };

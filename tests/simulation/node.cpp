@@ -285,10 +285,10 @@ void node_model::begin(attempt& a) {
     });
     return;
   }
-  auto work = std::max<micros>(1, a.what.params.value("work_ms", std::int64_t{100}) * on.slower) * millisecond;
+  auto work = std::max<micros>(1, a.what.params.value("ms", std::int64_t{100}) * on.slower) * millisecond;
   work = luck_.between(work / 2, work + work / 2);
   std::string fault;
-  if (a.what.params.value("spoilt", false))
+  if (!a.what.params.value("fail", std::string{}).empty())
     fault = "bad_input";
   else if (luck_.permille(on.faults))
     fault = "device";
@@ -337,7 +337,7 @@ void node_model::end_run(const wire::attempt_ref& ref, std::uint64_t token, std:
     return finish(ref, said);
   }
   wire::finished done{ref, a.what.device, "simulated/1", false, failure(a, "", "").run_ms, {}};
-  done.outputs.push_back({"out", name_of_content(ref), 1000, "application/octet-stream", json::object()});
+  done.outputs.push_back({"data", name_of_content(ref), 1000, "application/octet-stream", json::object()});
   saved_.emplace(ref, done);
   finish(ref, done);
 }

@@ -11,12 +11,12 @@ namespace troupe::simulation {
 namespace {
 
 constexpr std::array<const char*, static_cast<std::size_t>(act::count_)> names = {
-    "submit",         "resubmit",    "fan_out",    "cancel",       "describe",   "read_books",   "top_up",
-    "refund",         "reverse",     "reinstate",  "forget",       "repair",     "make_key",     "revoke_key",
-    "follow",         "unfollow",    "explain",    "drain",        "enable",     "distrust",     "remove_node",
-    "rotate_node",    "node_leaves", "reprice",    "head_crash",   "node_crash", "node_freeze",  "line_cut",
-    "line_slow",      "line_noisy",  "disk_full",  "disk_failing", "disk_slow",  "blob_corrupt", "blob_lost",
-    "device_failing", "device_slow", "clock_jump", "stall"};
+    "submit",      "resubmit",       "fan_out",     "cancel",     "describe",     "read_books", "top_up",
+    "refund",      "reverse",        "reinstate",   "forget",     "repair",       "make_key",   "revoke_key",
+    "follow",      "unfollow",       "explain",     "drain",      "enable",       "distrust",   "remove_node",
+    "rotate_node", "node_leaves",    "reprice",     "reload",     "head_crash",   "node_crash", "node_freeze",
+    "line_cut",    "line_slow",      "line_noisy",  "disk_full",  "disk_failing", "disk_slow",  "blob_corrupt",
+    "blob_lost",   "device_failing", "device_slow", "clock_jump", "stall"};
 
 // How often, beside each other, a seed that has them does them.
 const std::map<act, int> often = {
@@ -24,7 +24,7 @@ const std::map<act, int> often = {
     {act::read_books, 6},  {act::top_up, 6},      {act::refund, 2},      {act::reverse, 4},    {act::reinstate, 2},
     {act::forget, 5},      {act::repair, 4},      {act::make_key, 3},    {act::revoke_key, 3}, {act::follow, 4},
     {act::unfollow, 3},    {act::explain, 3},     {act::drain, 2},       {act::enable, 2},     {act::distrust, 2},
-    {act::remove_node, 1}, {act::rotate_node, 1}, {act::node_leaves, 1}, {act::reprice, 1}};
+    {act::remove_node, 1}, {act::rotate_node, 1}, {act::node_leaves, 1}, {act::reprice, 1},    {act::reload, 3}};
 
 std::vector<step> draw_steps(dice luck, const std::vector<act>& bag, std::int64_t count, micros duration) {
   std::vector<step> out;

@@ -39,6 +39,7 @@ enum class act : std::uint8_t {
   rotate_node,
   node_leaves,
   reprice,
+  reload, // workflow definitions
   // faults
   head_crash,
   node_crash,

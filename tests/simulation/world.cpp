@@ -40,7 +40,7 @@ std::vector<device_model> draw_devices(dice luck, bool all_kinds) {
     device_model one;
     one.name = "cpu" + std::to_string(i);
     one.slots = static_cast<std::uint32_t>(1 + luck.below(3));
-    for (const auto* kind : {"sim.a", "sim.b", "sim.c"})
+    for (const auto* kind : kinds)
       if ((all_kinds && i == 0) || luck.permille(600))
         one.kinds.emplace_back(kind);
     out.push_back(std::move(one));
@@ -52,6 +52,7 @@ std::vector<device_model> draw_devices(dice luck, bool all_kinds) {
 
 world::world(const scenario& what, bool told)
   : what_(what), story_(time_, told), root_(what.seed), turns_(root_.stream("turns")), auditor_(time_, story_),
+    authors_({what.work_ms, what.spoilt, what.urgencies, what.speculative}, root_.stream("authors")),
     lines_(time_, story_, root_.stream("lines")) {
   for (std::size_t i = 0; i < what_.nodes; ++i) {
     auto name = "node" + std::to_string(i);
@@ -128,6 +129,8 @@ bool world::step_once() {
 void world::boot() {
   ++lives_;
   story_.say("head: life {} begins", lives_);
+  if (auto wrong = authors_.begin(); !wrong.empty())
+    auditor_.complain(wrong);
   auto written = [this](const storage::batch& what) { auditor_.on_batch(what); };
   auto is_here = [this](const wire::artifact& file) { return blobs_.files.contains(file.sha256); };
   head_ = std::make_unique<head>(

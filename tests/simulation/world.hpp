@@ -4,13 +4,17 @@
 // takes one event after another.
 
 #include "tests/simulation/auditor.hpp"
+#include "tests/simulation/authors.hpp"
 #include "tests/simulation/head.hpp"
 #include "tests/simulation/node.hpp"
 #include "tests/simulation/scenario.hpp"
 
-#include "workflows/plan.hpp"
+#include <array>
 
 namespace troupe::simulation {
+
+/// What stages can be: the second is what workflows are made of.
+inline constexpr std::array<const char*, 4> kinds = {"sim.a", "null.work", "sim.b", "sim.c"};
 
 class world {
 public:
@@ -37,8 +41,9 @@ private:
   struct wish {
     std::size_t who = 0;
     std::string once, key;
-    std::int64_t key_limit = 0, price = 0;
-    workflow::plan_ptr plan;
+    std::int64_t key_limit = 0;
+    std::optional<task> what; // for a workflow; without it the plan is drawn
+    order ordered;
     int tries = 0;
     bool settled = false;
   };
@@ -82,6 +87,7 @@ private:
   story story_;
   dice root_, turns_;
   auditor auditor_;
+  authors authors_;
   durable disk_;
   disk_behaviour disk_does_;
   blob_shelf blobs_;

@@ -73,17 +73,16 @@ workflow::plan world::draw_plan(dice& luck, std::size_t stages_max) const {
     workflow::stage_instance s;
     s.index = i;
     s.stage = s.name = "s" + std::to_string(i);
-    static const char* const kinds[] = {"sim.a", "sim.b", "sim.c"};
-    s.kind = kinds[luck.below(3)];
-    s.params = {{"work_ms", luck.between(1, what_.work_ms)}};
+    s.kind = kinds[luck.below(kinds.size())];
+    s.params = {{"ms", luck.between(1, what_.work_ms)}};
     if (luck.permille(what_.spoilt))
-      s.params["spoilt"] = true;
+      s.params["fail"] = "bad_input";
     if (luck.permille(300))
       s.params["model"] = "m" + std::to_string(luck.below(3));
     for (std::uint32_t j = 0; j < i; ++j)
       if (luck.permille(j + 1 == i ? 500 : 150)) {
         s.dependencies.push_back(j);
-        s.inputs.push_back({"in" + std::to_string(j), false, {{j, "out"}}});
+        s.inputs.push_back({"in" + std::to_string(j), false, {{j, "data"}}});
       }
     s.price =
         luck.permille(100) ? 0 : price_factor_ * luck.between(1, 12) * micro_per_credit / (luck.permille(100) ? 7 : 1);
@@ -95,18 +94,23 @@ workflow::plan world::draw_plan(dice& luck, std::size_t stages_max) const {
     s.speculative = luck.permille(what_.speculative);
     out.stages.push_back(std::move(s));
   }
-  out.results.push_back({"file", {static_cast<std::uint32_t>(count - 1), "out"}, "{job}.bin", false});
+  out.results.push_back({"file", {static_cast<std::uint32_t>(count - 1), "data"}, "{job}.bin", false});
   return out;
 }
 
 void world::submit(std::size_t who, dice luck, std::string once, std::size_t stages_max) {
   auto& c = clients_[who];
   auto w = std::make_shared<wish>();
-  auto plan = draw_plan(luck, stages_max);
   w->who = who;
   w->once = std::move(once);
-  w->price = plan.price();
-  w->plan = std::make_shared<const workflow::plan>(std::move(plan));
+  if (luck.permille(400)) {
+    w->what = authors_.draw(luck);
+  } else {
+    auto plan = draw_plan(luck, stages_max);
+    w->ordered.price = plan.price();
+    w->ordered.stages = plan.stages.size();
+    w->ordered.plan = std::make_shared<const workflow::plan>(std::move(plan));
+  }
   if (!c.keys.empty() && luck.permille(500)) {
     const auto& key = luck.pick(c.keys);
     w->key = key.id;
@@ -172,6 +176,16 @@ void world::pursue(const wish_ptr& w) {
       }
     });
   } else {
+    if (w->what) { // as the definitions are now, also when it asks again
+      std::string wrong;
+      auto made = authors_.order_of(*w->what, wrong);
+      if (!wrong.empty())
+        auditor_.complain(wrong);
+      if (auto refused = std::get_if<std::string>(&made))
+        return settle(w, *refused);
+      w->ordered = std::get<order>(std::move(made));
+    }
+    const auto& [plan, price, stages] = w->ordered;
     submit_job command;
     command.job = "j" + std::to_string(++jobs_named_);
     command.account = c.account;
@@ -179,9 +193,10 @@ void world::pursue(const wish_ptr& w) {
     if (command.generation == 0)
       return w->once.empty() ? settle(w, "503: no number") : again_later(w);
     command.feed_before = database.feed_last(account_id{c.account});
-    command.workflow = "simulated";
-    command.definition = std::string(64, 'a');
-    command.plan = w->plan;
+    command.workflow = plan->workflow;
+    command.version = plan->version;
+    command.definition = plan->hash;
+    command.plan = plan;
     command.at = now_ms();
     command.period = month_of(command.at);
     command.allowance = allowance;
@@ -190,8 +205,8 @@ void world::pursue(const wish_ptr& w) {
     auto job = command.job;
     if (!w->once.empty())
       command.rows.push_back({storage::table::idempotency, row_key, pack({{"at", command.at}, {"job", job}}), true});
-    auditor_.on_quoted(job, c.account, w->price, w->once);
-    story_.say("client {} submits {} for {}", c.account, job, w->price);
+    auditor_.on_quoted(job, {c.account, w->once, plan->workflow, plan->version, stages, price});
+    story_.say("client {} submits {} of {}, version {}, for {}", c.account, job, plan->workflow, plan->version, price);
     head_->ask(std::move(command), true, [this, w, job, answered](const caf::expected<submitted_job>& answer) {
       *answered = true;
       if (answer) {
@@ -229,6 +244,9 @@ void world::job_command_answered(const std::string& job, micros asked_at, const 
   auto status = answer->value.value("status", std::string{});
   story_.say("client: {} is {}", job, status);
   auditor_.on_status_told(job, status, asked_at);
+  if (answer->value.contains("workflow_version")) // not of what a command answers
+    auditor_.on_workflow_told(job, answer->value.at("workflow"), answer->value.at("workflow_version"),
+                              answer->value.at("stages").size());
 }
 
 // -- money ------------------------------------------------------------------------------------------------------------
@@ -407,6 +425,17 @@ void world::do_operator(const step& what) {
   auto nothing = [](const caf::expected<description>&) {};
   if (what.what == act::reprice) {
     price_factor_ = luck.between(0, 3);
+    return;
+  }
+  if (what.what == act::reload) {
+    if (auto wrong = authors_.rewrite(luck, head_ != nullptr); !wrong.empty())
+      auditor_.complain(wrong);
+    note_security note; // as http/workflows does
+    note.account = clients_.front().account;
+    note.kind = "workflows_reloaded";
+    note.at = now_ms();
+    if (head_)
+      head_->ask(std::move(note), false, [](const auto&) {});
     return;
   }
   if (what.what == act::node_leaves) {
