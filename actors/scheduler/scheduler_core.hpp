@@ -98,13 +98,6 @@ private:
   template <class Is>
   bool some_device_of(const std::string& kind, Is is) const;
 
-  /// A bucket that a device could serve next.
-  struct candidate {
-    virtual_time bound; // no stage of it has a lower key for this device
-    virtual_time shift; // the device's key less the bucket's
-    index bucket;
-  };
-
   void on(const device_up& e);
   void on(const device_down& e);
   void on(const device_drain& e);
@@ -204,7 +197,6 @@ private:
   double between_ends_ms_ = 1000; // mean, over the last fifty or so
   std::vector<index> offered_;    // devices to fill before the event is done
   std::vector<index> woken_;      // buckets to place from
-  std::vector<candidate> candidates_;
 
   name_table kinds_;
   name_table models_;

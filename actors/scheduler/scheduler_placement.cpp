@@ -1,6 +1,7 @@
 #include "actors/scheduler/scheduler_core.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace troupe::scheduling {
 
@@ -158,38 +159,54 @@ void scheduler_core::note_use(device_class& own, std::size_t which, std::uint32_
 index scheduler_core::choose_line(const device_record& device, std::optional<priority_class> only) {
   // To know what comes first in a bucket costs more than to know what it cannot come before: the most promising bucket
   // is looked into first, and nearly all others then need not be.
-  candidates_.clear();
   ++looks_;
   for (const auto& warm : device.warm)
     warm_on_[warm.model] = looks_;
-  for (auto bucket : devices_.class_at(device.of_class).buckets) {
+  const std::array<virtual_time, 3> shifts = {
+      shift_of(priority_class{0}, limits_), shift_of(priority_class{1}, limits_), shift_of(priority_class{2}, limits_)};
+  const auto room = device.vram_free();
+  auto shift_here = [&](const bucket_front& front) {
+    auto warm = front.model != none && warm_on_[front.model] == looks_;
+    return shifts[static_cast<std::size_t>(front.priority)] - (warm ? limits_.warm_lead_ms * 1000 : 0);
+  };
+  // No stage of it has a lower key for this device; out_of_question where it has none for it.
+  constexpr auto out_of_question = std::numeric_limits<virtual_time>::max();
+  auto bound_here = [&](index bucket) {
     const auto& front = queue_.front_of(bucket);
-    if (front.empty || (only && front.priority != *only) || !may_run(device, bucket))
-      continue;
-    auto shift = shift_of(front.priority, limits_);
-    if (front.model != none && warm_on_[front.model] == looks_)
-      shift -= limits_.warm_lead_ms * 1000;
-    candidates_.push_back({front.bound + shift, shift, bucket});
-    if (candidates_.back().bound < candidates_.front().bound)
-      std::swap(candidates_.back(), candidates_.front());
-  }
-  index best = none;
-  virtual_time best_key = 0;
+    if (front.empty || front.vram_mib > room || (only && front.priority != *only))
+      return out_of_question;
+    if ((front.picky || device.reserved_for != none) && !may_run(device, bucket))
+      return out_of_question;
+    return front.bound + shift_here(front);
+  };
+  const auto& buckets = devices_.class_at(device.of_class).buckets;
+  index first = none, best = none;
+  auto least = out_of_question;
+  for (auto bucket : buckets)
+    if (auto bound = bound_here(bucket); bound < least) {
+      least = bound;
+      first = bucket;
+    }
+  if (first == none)
+    return none;
+  virtual_time best_key = out_of_question - 1;
   ticket_number best_ticket = 0;
-  for (const auto& c : candidates_) {
-    if (best != none && c.bound > best_key)
-      continue;
-    auto line = queue_.head(c.bucket);
+  auto look_into = [&](index bucket) {
+    auto line = queue_.head(bucket);
     if (line == none)
-      continue;
-    const auto& top = queue_.bucket_at(c.bucket).turns.first();
-    auto key = top.key + c.shift;
+      return;
+    const auto& top = queue_.bucket_at(bucket).turns.first();
+    auto key = top.key + shift_here(queue_.front_of(bucket));
     if (best == none || key < best_key || (key == best_key && top.ticket < best_ticket)) {
       best = line;
       best_key = key;
       best_ticket = top.ticket;
     }
-  }
+  };
+  look_into(first);
+  for (auto bucket : buckets)
+    if (bucket != first && bound_here(bucket) <= best_key)
+      look_into(bucket);
   return best;
 }
 
