@@ -9,6 +9,8 @@ namespace {
 
 constexpr auto tick_every = std::chrono::milliseconds(500);
 constexpr auto ask_again = std::chrono::seconds(2);
+constexpr std::uint64_t patience = 120; // ticks that a job has to take a placement: a minute
+constexpr std::size_t given_up_max = 10'000;
 
 } // namespace
 
@@ -118,6 +120,8 @@ caf::result<description> scheduler_actor::placement(list_placement&) {
 }
 
 caf::result<void> scheduler_actor::tick(scheduler_tick&) {
+  ++ticks_;
+  give_up_what_is_not_answered();
   apply(scheduling::tick{});
   delayed_send(this, tick_every, scheduler_tick{0});
   return {};
@@ -131,21 +135,46 @@ void scheduler_actor::apply(const scheduling::event& happened) {
     std::visit([this](const auto& c) { carry_out(c); }, command);
 }
 
+// How long it takes is looked at each tick: a time-out of each request would cost as much as the start.
 void scheduler_actor::carry_out(const scheduling::start& c) {
-  // A job that does not want the stage any more, or cannot be read, must not keep the slot. Without a time-out: the
-  // directory answers always, and a time-out for each start costs as much as the start.
+  asked_.emplace(c.attempt, placement_asked{c, ticks_});
   request(others_->directory, caf::infinite,
           routed(place_stage{c.ref.job.value, c.ref.stage, c.device.value, c.attempt, c.second, c.session}))
-      .then([](description&) {},
-            [this, c](caf::error& why) {
-              auto refused = read_refusal(why);
-              apply(scheduling::stage_ended{c.ref, c.attempt, c.device, scheduling::outcome::cancelled, 0});
-              if (refused.why != refusal::unavailable)
-                return;
-              log::warn("job {} did not take a device for stage {}: {}; it is asked again", c.ref.job.value,
-                        c.ref.stage, refused.message);
-              delayed_anon_send(others_->directory, ask_again, routed(resume_job{c.ref.job.value}));
-            });
+      .then([this, attempt = c.attempt](description&) { taken(attempt); },
+            [this, attempt = c.attempt](caf::error& why) { not_taken(attempt, read_refusal(why)); });
+}
+
+void scheduler_actor::taken(std::uint64_t attempt) {
+  if (asked_.erase(attempt) > 0)
+    return;
+  if (auto late = given_up_.extract(attempt)) // its slot is another's
+    carry_out(scheduling::stop{late.mapped().ref, late.mapped().device, attempt});
+}
+
+// A job that does not want the stage any more, or cannot be read, must not keep the slot.
+void scheduler_actor::not_taken(std::uint64_t attempt, const refused& why) {
+  auto placement = asked_.extract(attempt);
+  if (!placement) {
+    given_up_.erase(attempt);
+    return;
+  }
+  const auto& c = placement.mapped().what;
+  apply(scheduling::stage_ended{c.ref, c.attempt, c.device, scheduling::outcome::cancelled, 0});
+  if (why.why != refusal::unavailable)
+    return;
+  log::warn("job {} did not take a device for stage {}: {}; it is asked again", c.ref.job.value, c.ref.stage,
+            why.message);
+  delayed_anon_send(others_->directory, ask_again, routed(resume_job{c.ref.job.value}));
+}
+
+void scheduler_actor::give_up_what_is_not_answered() {
+  while (!asked_.empty() && asked_.begin()->second.tick + patience <= ticks_) {
+    auto c = asked_.begin()->second.what;
+    given_up_.emplace(c.attempt, c);
+    if (given_up_.size() > given_up_max)
+      given_up_.erase(given_up_.begin());
+    not_taken(c.attempt, {refusal::unavailable, "it has not answered for a minute; is the disk slow?", {}});
+  }
 }
 
 void scheduler_actor::carry_out(const scheduling::stop& c) {

@@ -5,6 +5,8 @@
 #include "actors/scheduler/scheduler_core.hpp"
 #include "actors/scheduler/scheduler_messages.hpp"
 
+#include <map>
+
 namespace troupe {
 
 /// The SCHEDULER: says which stage runs where. It decides in its core and here only carries the decisions out. Nothing
@@ -34,6 +36,10 @@ private:
 
   /// Tells the core, and carries out what it says.
   void apply(const scheduling::event& happened);
+  /// Its job took the placement, or does not want it, or has not said so in time.
+  void taken(std::uint64_t attempt);
+  void not_taken(std::uint64_t attempt, const refused& why);
+  void give_up_what_is_not_answered();
   void carry_out(const scheduling::start& c);
   void carry_out(const scheduling::stop& c);
   void carry_out(const scheduling::moved& c);
@@ -45,6 +51,14 @@ private:
   std::size_t full_from_; // no line is full while fewer wait in all
   scheduling::scheduler_core core_;
   std::vector<scheduling::command> commands_;
+
+  struct placement_asked {
+    scheduling::start what;
+    std::uint64_t tick = 0;
+  };
+  std::map<std::uint64_t, placement_asked> asked_; // by attempt, which rise: the longest asked first
+  std::map<std::uint64_t, scheduling::start> given_up_;
+  std::uint64_t ticks_ = 0;
 };
 
 } // namespace troupe
