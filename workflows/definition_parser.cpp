@@ -1,3 +1,4 @@
+#include "common/exact_integer.hpp"
 #include "common/sha256.hpp"
 #include "workflows/definition.hpp"
 #include "workflows/definition_checker.hpp"
@@ -148,10 +149,13 @@ void parser::rule_bounds(const json& in, const std::string& field, value_rule& o
   for (auto [key, bound] : {std::pair{"min", &out.min}, std::pair{"max", &out.max}}) {
     if (unfit(key, numeric))
       continue;
-    if (in[key].is_number())
-      *bound = in[key].get<double>();
-    else
+    auto x = in[key].is_number() ? in[key].get<double>() : std::nan("");
+    if (!std::isfinite(x))
       wrong(field + "." + key, "must be a number");
+    else if (out.type == value_type::integer && !is_exact_integer(x))
+      wrong(field + "." + key, "must be an integer, at most 2^53 either way");
+    else
+      *bound = x;
   }
   if (out.min && out.max && *out.min > *out.max)
     wrong(field + ".max", "is below min");

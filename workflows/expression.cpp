@@ -1,6 +1,7 @@
 #include "workflows/expression.hpp"
 
 #include "common/catalog/models.hpp"
+#include "common/exact_integer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,8 +21,6 @@ constexpr std::array<std::pair<std::string_view, operation>, 7> named_operations
                                                                                   {"$min", operation::min},
                                                                                   {"$max", operation::max},
                                                                                   {"$length", operation::length}}};
-
-constexpr double exact_integer_max = 9007199254740992.0; // 2^53
 
 failure invalid(std::string message) { return fail("invalid_expression", std::move(message)); }
 

@@ -1,6 +1,7 @@
 #include "workflows/value_rule.hpp"
 
 #include "common/catalog/models.hpp"
+#include "common/exact_integer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,8 +21,6 @@ constexpr std::array<std::pair<value_type, std::string_view>, 8> type_names{{{va
                                                                              {value_type::video_model, "video_model"},
                                                                              {value_type::object, "object"},
                                                                              {value_type::list, "list"}}};
-
-constexpr double exact_integer_max = 9007199254740992.0; // 2^53
 
 failure wrong(const std::string& field, std::string_view what) {
   return fail("invalid_input", field + " " + std::string{what});
@@ -80,7 +79,7 @@ result<json> check_number(const value_rule& rule, const json& value, const std::
     return wrong(field, "must be at most " + number_text(*rule.max));
   if (!whole)
     return value;
-  if (x != std::floor(x) || std::abs(x) > exact_integer_max)
+  if (!is_exact_integer(x))
     return wrong(field, "must be an integer");
   auto n = value.is_number_float() ? static_cast<std::int64_t>(x) : value.get<std::int64_t>();
   if (rule.multiple_of > 1 && n % rule.multiple_of != 0)

@@ -163,6 +163,25 @@ TEST(Definition, DefaultsMustFitTheirOwnRules) {
                  "inputs.width.default: may only refer to a model's field, such as \"$inputs.model.width\"");
 }
 
+TEST(Definition, BoundsAreNumbersThatTheirTypeCanHave) {
+  auto refuse = [](const json& type, const json& bound, const char* what) {
+    expect_problem(
+        [&](json& d) {
+          d["inputs"]["width"] = {{"type", type}, {"min", bound}, {"description", "wide"}};
+        },
+        what);
+  };
+  refuse("integer", -3.3e128, "inputs.width.min: must be an integer, at most 2^53 either way");
+  refuse("integer", 0.5, "inputs.width.min: must be an integer, at most 2^53 either way");
+  refuse("number", "none", "inputs.width.min: must be a number");
+  auto document = film();
+  document["inputs"]["width"]["max"] = 9007199254740992;
+  document["inputs"]["width"].erase("multiple_of");
+  auto parsed = parse_definition(document, "film.json");
+  ASSERT_TRUE(parsed.definition) << parsed.problems.front().text();
+  EXPECT_EQ(describe(*parsed.definition)["inputs"]["properties"]["width"]["maximum"], 9007199254740992);
+}
+
 TEST(Definition, AStageHasAClassAndMayBeSpeculative) {
   auto document = film();
   document["stages"][1]["class"] = "preemptible";
