@@ -9,6 +9,7 @@
 #include "common/log.hpp"
 #include "storage/journal.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 
@@ -29,11 +30,13 @@ protected:
 
   /// Rebuilds the core from the journal. False when the past cannot be read: the actor must not serve.
   bool restore() {
+    snapshot_taken(0, 0);
     if (past_.from) {
       auto state = unpack(past_.from->state);
       if (!state)
         return unreadable("snapshot: " + state.error().message);
       core_ = Core::from_json(*state);
+      snapshot_taken(past_.from->seq, past_.from->state.size());
     }
     for (const auto& bytes : past_.events) {
       auto happened = unpack_event<event>(bytes);
@@ -63,13 +66,13 @@ protected:
     core_.check_invariants();
     if (!mine.events.empty())
       into.appends.push_back(std::move(mine));
-    if (snapshot_every_ > 0 && seq_ / snapshot_every_ != (seq_ - events.size()) / snapshot_every_)
-      into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
+    if (snapshot_every_ > 0 && seq_ >= next_snapshot_)
+      add_snapshot(into);
   }
 
   /// The state as it is now takes the place of all events but the last: what was in them is erased.
   void erase_past_into(storage::batch& into) {
-    into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
+    add_snapshot(into);
     into.erasures.push_back({storage::erasure::part::past, key()});
   }
 
@@ -122,10 +125,22 @@ protected:
   bool idle() const { return waiting_.empty(); }
 
   Core core_;
-  std::uint64_t snapshot_every_ = 0; // events; 0: never
+  std::uint64_t snapshot_every_ = 0; // events, at least; 0: never
 
 private:
   const char* entry_kind() const { return name(); }
+
+  // A snapshot costs what the state is large. One in so many events that it costs about what they do: a ledger
+  // with thousands of open holds would else write them all with every few jobs.
+  static constexpr std::size_t snapshot_bytes_per_event = 32;
+
+  void add_snapshot(storage::batch& into) {
+    into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
+    snapshot_taken(seq_, into.snapshots.back().state.size());
+  }
+  void snapshot_taken(std::uint64_t seq, std::size_t bytes) {
+    next_snapshot_ = seq + std::max<std::uint64_t>(snapshot_every_, bytes / snapshot_bytes_per_event);
+  }
 
   bool unreadable(const std::string& why) {
     log::critical("{} cannot be read back: {}; restore a backup, or look at it with the admin API", key(), why);
@@ -135,7 +150,7 @@ private:
 
   storage::journal& journal_;
   storage::replayed past_;
-  std::uint64_t seq_ = 0;
+  std::uint64_t seq_ = 0, next_snapshot_ = 0;
   std::uint64_t next_ticket_ = 0, answered_ = 0;
   std::deque<std::function<void(storage::commit_status)>> waiting_;
 };

@@ -54,6 +54,29 @@ TEST_F(LedgerActor, WritesMoneyRowsEventsAndFeedInOneBatch) {
   EXPECT_EQ(batch.feeds.size(), 1u);
 }
 
+/// Goal: a ledger with many open holds does not write them all again and again. Method: six thousand jobs hold; what
+/// all snapshots weigh is compared with what the events do.
+TEST_F(LedgerActor, SnapshotsCostAboutWhatTheEventsDo) {
+  auto who = ledger();
+  ASSERT_TRUE(cluster.ask(who, request({grant(10'000)})));
+  for (int i = 0; i < 6'000; ++i)
+    ASSERT_TRUE(cluster.ask(who, request({hold(("job" + std::to_string(i)).c_str(), 1)})));
+  std::size_t events = 0, snapshots = 0, count = 0;
+  for (const auto& batch : disk.written) {
+    for (const auto& a : batch.appends)
+      for (const auto& e : a.events)
+        events += e.size();
+    for (const auto& s : batch.snapshots)
+      snapshots += s.state.size(), ++count;
+  }
+  EXPECT_GE(count, 3u);
+  EXPECT_LE(snapshots, 2 * events); // one in 256 events would be twelve times as much
+  auto again = ledger();            // a second activation goes on from the newest
+  auto answer = cluster.ask(again, read_books{"alice"});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->held, credits(6'000));
+}
+
 TEST_F(LedgerActor, AnswersNobodyBeforeTheDiskKnows) {
   auto who = ledger();
   disk.stopped = true;
