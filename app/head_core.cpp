@@ -1,5 +1,6 @@
 #include "app/head_core.hpp"
 
+#include "actors/base/worker_queue.hpp"
 #include "actors/cluster/cluster_messages.hpp"
 #include "actors/messages.hpp"
 #include "app/head_actors.hpp"
@@ -51,7 +52,7 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
   if (!blobs)
     return blobs.error();
   out->blobs_ = std::move(*blobs);
-  out->caf_config_.set("caf.scheduler.policy", "sharing"); // stealing spins: 20 % of a core when idle
+  use_worker_queue(out->caf_config_);
   // CAF's least is 4, which on a small machine only take turns. One must be left while another is busy.
   out->caf_config_.set("caf.scheduler.max-threads", std::max(2u, std::thread::hardware_concurrency()));
   out->system_ = std::make_unique<caf::actor_system>(out->caf_config_);
