@@ -1,6 +1,8 @@
 #include "tests/unit/storage/faulty_disk.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 namespace troupe::storage::testing {
@@ -56,6 +58,22 @@ private:
   std::shared_ptr<faulty_disk::extent> size_;
 };
 
+class faulty_ahead final : public rocksdb::FSRandomRWFileOwnerWrapper {
+public:
+  faulty_ahead(faulty_disk& disk, std::string name, std::unique_ptr<rocksdb::FSRandomRWFile> opened)
+    : FSRandomRWFileOwnerWrapper(std::move(opened)), disk_(disk), name_(std::move(name)) {}
+
+  IOStatus Write(std::uint64_t offset, const Slice& data, const IOOptions& options, IODebugContext* debug) override {
+    if (disk_.strikes(name_, false))
+      return disk_.error();
+    return FSRandomRWFileOwnerWrapper::Write(offset, data, options, debug);
+  }
+
+private:
+  faulty_disk& disk_;
+  std::string name_;
+};
+
 void faulty_disk::fail(fault how, where place, when moment) {
   place_ = place;
   moment_ = moment;
@@ -90,6 +108,16 @@ IOStatus faulty_disk::NewWritableFile(const std::string& name, const rocksdb::Fi
   return status;
 }
 
+IOStatus faulty_disk::NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSRandomRWFile>* opened, IODebugContext* debug) {
+  if (!random_writes_)
+    return IOStatus::NotSupported("files of the test are written from their beginning to their end");
+  auto status = target()->NewRandomRWFile(name, options, opened, debug);
+  if (status.ok())
+    *opened = std::make_unique<faulty_ahead>(*this, name, std::move(*opened));
+  return status;
+}
+
 IOStatus faulty_disk::RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
                                  IODebugContext* debug) {
   auto status = target()->RenameFile(from, to, options, debug);
@@ -115,6 +143,24 @@ IOStatus faulty_disk::GetFreeSpace(const std::string&, const IOOptions&, std::ui
   return IOStatus::OK();
 }
 
+namespace {
+
+// Of the pages between the two offsets some are as they were before: zeros.
+void lose_pages(const std::string& name, std::uint64_t from, std::uint64_t end, std::mt19937_64& random) {
+  constexpr std::uint64_t page = 4096;
+  std::fstream file(name, std::ios::in | std::ios::out | std::ios::binary);
+  for (auto at = from; at < end;) {
+    auto next = std::min(end, (at / page + 1) * page);
+    if (random() % 2 == 0) {
+      file.seekp(static_cast<std::streamoff>(at));
+      file << std::string(next - at, '\0');
+    }
+    at = next;
+  }
+}
+
+} // namespace
+
 void faulty_disk::lose_power(std::uint64_t seed) {
   std::mt19937_64 random{seed};
   std::lock_guard guard{mutex_};
@@ -124,7 +170,10 @@ void faulty_disk::lose_power(std::uint64_t seed) {
     if (error || there <= size->synced)
       continue;
     std::uniform_int_distribution<std::uint64_t> kept{size->synced, there};
-    std::filesystem::resize_file(name, kept(random), error);
+    if (there > size->written && random() % 4 != 0) // its size was known before, so only pages can be missing
+      lose_pages(name, size->synced, size->written, random);
+    else
+      std::filesystem::resize_file(name, kept(random), error);
   }
   files_.clear();
 }

@@ -24,15 +24,20 @@ public:
   void fail(fault how, where place, when moment);
   void mend();
   void set_room(std::uint64_t bytes) { room_ = bytes; }
+  /// Whether files can be written at any offset.
+  void set_random_writes(bool can) { random_writes_ = can; }
   std::uint64_t syncs() const { return syncs_; }
   std::uint64_t failures() const { return failures_; }
 
-  /// What was written and not synced is cut off each file, at a place between that `seed` picks. The database is
-  /// closed.
+  /// What was written and not synced is cut off each file, at a place between that `seed` picks; or some of its pages
+  /// are as they were before, where the file was that long already. The database is closed.
   void lose_power(std::uint64_t seed);
 
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* opened,
+                                    rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewRandomRWFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSRandomRWFile>* opened,
                                     rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* debug) override;
@@ -43,6 +48,7 @@ public:
 
 private:
   friend class faulty_file;
+  friend class faulty_ahead;
   struct extent {
     std::atomic<std::uint64_t> written = 0, synced = 0;
   };
@@ -55,6 +61,7 @@ private:
   std::atomic<fault> how_ = fault::none;
   std::atomic<where> place_ = where::log;
   std::atomic<when> moment_ = when::append;
+  std::atomic<bool> random_writes_ = true;
   std::atomic<std::uint64_t> room_ = UINT64_MAX;
   std::atomic<std::uint64_t> syncs_ = 0, failures_ = 0;
 };

@@ -32,6 +32,15 @@ protected:
   }
   std::uint64_t last(const std::string& actor) { return db->journal().replay(actor)->last_seq; }
 
+  /// Of the newest file of the write-ahead log.
+  std::uint64_t log_bytes() const {
+    std::filesystem::path newest;
+    for (const auto& file : std::filesystem::directory_iterator(folder.path() / "data" / "db"))
+      if (file.path().extension() == ".log" && file.path().filename() > newest.filename())
+        newest = file.path();
+    return newest.empty() ? 0 : std::filesystem::file_size(newest);
+  }
+
   temporary_folder folder;
   std::shared_ptr<faulty_disk> disk = std::make_shared<faulty_disk>();
   std::unique_ptr<database> db;
@@ -158,6 +167,30 @@ TEST_F(journal_fault_test, every_group_is_synced_before_it_is_answered) {
     ASSERT_EQ(write(*db, put(table::jobs, std::to_string(i), "x")), ok);
     EXPECT_GT(disk->syncs(), before);
   }
+}
+
+TEST_F(journal_fault_test, the_log_is_as_long_as_what_is_to_come_needs_until_it_is_closed) {
+  constexpr std::uint64_t mib = 1 << 20;
+  ASSERT_EQ(write(*db, put(table::jobs, "small", "x")), ok);
+  EXPECT_EQ(log_bytes(), mib);
+  ASSERT_EQ(write(*db, put(table::jobs, "large", std::string(3 * mib, 'x'))), ok);
+  EXPECT_EQ(log_bytes(), 4 * mib);
+  db.reset();
+  EXPECT_GT(log_bytes(), 3 * mib);
+  EXPECT_LT(log_bytes(), 3 * mib + 1000);
+  open();
+  EXPECT_EQ(db->get(table::jobs, "large")->size(), 3 * mib);
+}
+
+TEST_F(journal_fault_test, a_log_that_cannot_be_prepared_grows_as_it_is_written) {
+  disk->set_random_writes(false);
+  open();
+  ASSERT_EQ(write(*db, put(table::jobs, "small", "x")), ok);
+  EXPECT_LT(log_bytes(), 1000u);
+  db.reset();
+  disk->set_random_writes(true);
+  open();
+  EXPECT_EQ(db->get(table::jobs, "small"), "x");
 }
 
 // Goal: what was answered `ok` outlives a loss of power, and batches are whole. Method: load the journal, stop the disk
