@@ -10,8 +10,11 @@ struct bench_flows_options {
   int jobs = 20'000;
   int clients = 32;
   int unloaded = 500;
+  int submits = 20'000; // while every slot is busy
+  int submitters = 128; // connections for those
 };
-/// `troupe bench flows`: prints submits/s, flows/s, unloaded p50 and p99, and syncs per flow.
+/// `troupe bench flows`: prints submits/s, flows/s, unloaded p50 and p99, syncs per flow, and then submits/s of jobs
+/// that only wait.
 int bench_flows(const bench_flows_options& options);
 
 struct bench_ledger_options {

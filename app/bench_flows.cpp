@@ -77,6 +77,7 @@ double metric(std::uint16_t port, const std::string& name) {
 }
 
 const json flow = {{"inputs", {{"ms", 0}}}};
+constexpr int slots = 64;
 constexpr const char* flow_path = "/api/workflows/bench-chain/runs";
 
 bool wait_for_node(std::uint16_t port, const std::string& headers) {
@@ -112,13 +113,46 @@ void print_unloaded(std::uint16_t port, const std::string& headers, int count, f
       ms.size(), of.p50, of.p99);
 }
 
+/// Submits `count` times over as many connections as there are `clients`; how many were refused.
+int submit_all(std::uint16_t port, const std::vector<std::string>& accounts, int clients, int count,
+               const std::string& body) {
+  std::atomic<int> next{0}, refused{0};
+  std::vector<std::jthread> submitters;
+  for (int c = 0; c < clients; ++c)
+    submitters.emplace_back([&, c] {
+      loopback_client client(port);
+      client.headers = accounts[static_cast<std::size_t>(c) % accounts.size()];
+      while (next.fetch_add(1) < count) {
+        auto answer = client.ask("POST", flow_path, body);
+        if (!answer || answer->first != 202)
+          ++refused;
+      }
+    });
+  submitters.clear();
+  return refused;
+}
+
+/// Of jobs that only wait: the first ones take all slots, and hold them for a minute.
+bool print_submits(std::uint16_t port, const std::vector<std::string>& accounts, int clients, int count) {
+  auto body = json{{"inputs", {{"ms", 60'000}}}}.dump();
+  auto refused = submit_all(port, accounts, 1, slots, body);
+  auto begin = bench_clock::now();
+  refused += submit_all(port, accounts, clients, count, body);
+  std::printf("%d submits while every slot is busy, %d clients: %.0f submits/s\n", count, clients,
+              count / seconds_since(begin));
+  if (refused > 0)
+    std::printf("%d submits were refused\n", refused);
+  return refused == 0;
+}
+
 } // namespace
 
 int bench_flows(const bench_flows_options& options) {
   auto data = options.data.empty() ? make_bench_folder() : options.data;
   int status = exit_failure;
   {
-    bench_head head(options.program, data, {"node.slots=64", "scheduler.in_flight_per_account=256"});
+    bench_head head(options.program, data,
+                    {"node.slots=" + std::to_string(slots), "scheduler.in_flight_per_account=256"});
     if (!head.start()) {
       std::fprintf(stderr, "troupe bench: the head did not start\n");
       return exit_unavailable;
@@ -137,24 +171,10 @@ int bench_flows(const bench_flows_options& options) {
 
     auto before = done.count();
     auto syncs = metric(head.port(), "troupe_journal_syncs_total");
-    std::atomic<int> next{0}, refused{0};
-    std::vector<std::thread> submitters;
     auto begin = bench_clock::now();
-    for (int c = 0; c < options.clients; ++c)
-      submitters.emplace_back([&, c] {
-        loopback_client client(head.port());
-        client.headers = accounts[static_cast<std::size_t>(c) % accounts.size()];
-        auto body = flow.dump();
-        while (next.fetch_add(1) < options.jobs) {
-          auto answer = client.ask("POST", flow_path, body);
-          if (!answer || answer->first != 202)
-            ++refused;
-        }
-      });
-    for (auto& s : submitters)
-      s.join();
+    auto refused = submit_all(head.port(), accounts, options.clients, options.jobs, flow.dump());
     auto submitted = seconds_since(begin);
-    auto expected = static_cast<std::size_t>(options.jobs - refused.load());
+    auto expected = static_cast<std::size_t>(options.jobs - refused);
     auto all = done.wait_count(before + expected, std::chrono::seconds(600));
     auto took = seconds_since(begin);
     auto after = metric(head.port(), "troupe_journal_syncs_total");
@@ -162,10 +182,11 @@ int bench_flows(const bench_flows_options& options) {
                 options.jobs, options.clients, accounts.size(), static_cast<double>(expected) / submitted,
                 static_cast<double>(expected) / took, (after - syncs) / static_cast<double>(expected));
     if (refused > 0)
-      std::printf("%d submits were refused\n", refused.load());
+      std::printf("%d submits were refused\n", refused);
     if (!all)
       std::printf("not all flows ended within 10 minutes: %zu of %zu\n", done.count() - before, expected);
-    status = all && refused == 0 ? exit_ok : exit_failure;
+    auto taken = options.submits == 0 || print_submits(head.port(), accounts, options.submitters, options.submits);
+    status = all && refused == 0 && taken ? exit_ok : exit_failure;
     // The streams end with their head.
     for (auto& s : streams)
       s.detach();

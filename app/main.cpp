@@ -156,6 +156,10 @@ int main(int argc, char** argv) {
   flows_command->add_option("--clients", bench.clients, "how many submit at a time")->check(CLI::Range(1, 1000));
   flows_command->add_option("--unloaded", bench.unloaded, "how many one after the other first, for latency")
       ->check(CLI::Range(0, 1'000'000));
+  flows_command->add_option("--submits", bench.submits, "how many are submitted last, while every slot is busy")
+      ->check(CLI::Range(0, 900'000));
+  flows_command->add_option("--submitters", bench.submitters, "how many submit those at a time")
+      ->check(CLI::Range(1, 1000));
   add_bench_data(*flows_command, bench.data);
   flows_command->callback([&] { status = bench_flows(bench); });
 
