@@ -25,7 +25,12 @@ public:
                                                           std::size_t count) const override {
     return read_feed(*disk_, account, after, count);
   }
-  std::uint64_t feed_last(const account_id& account) const override { return last_of_feed(*disk_, account); }
+  std::uint64_t feed_last(const account_id& account) const override {
+    if (auto last = journal_.feed_last(account))
+      return *last;
+    return last_of_feed(*disk_, account);
+  }
+  std::uint64_t version(table of) const override { return journal_.version(of); }
   std::uint64_t next_number(const std::string& sequence) override { return sequences_.next(sequence); }
   std::uint64_t epoch() const override { return disk_->epoch(); }
 

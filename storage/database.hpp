@@ -49,6 +49,9 @@ public:
                                                                   std::size_t count) const = 0;
   /// The id of the last entry; 0 when there is none.
   virtual std::uint64_t feed_last(const account_id& account) const = 0;
+  /// A number that changes whenever a row of the table does, before the writer is told. What is read after asking for
+  /// it may be kept for as long as the answer is the same.
+  virtual std::uint64_t version(table of) const = 0;
 
   /// The next number of a named sequence, from 1, never given twice, also after a crash (numbers may be skipped).
   /// Blocks rarely (once in a thousand calls, to reserve more). 0: the disk failed or is full, and there is no number.

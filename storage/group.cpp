@@ -139,6 +139,7 @@ void group::write(const batch& what) {
       fed_.push_back(f.account.value);
   }
   for (const auto& r : what.rows) {
+    tables_.set(static_cast<std::size_t>(r.in));
     if (r.value)
       changes_.Put(disk_.handle(column::tables), table_key(r.in, r.key), *r.value);
     else

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "storage/keys.hpp"
 #include "storage/last_numbers.hpp"
 #include "storage/store.hpp"
 
 #include <rocksdb/write_batch.h>
 
+#include <bitset>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -24,6 +26,8 @@ public:
 
   rocksdb::WriteBatch& changes() { return changes_; }
   std::uint64_t events() const { return events_; }
+  /// The tables of which rows were written or deleted.
+  const std::bitset<tables_max>& tables() const { return tables_; }
   /// Accounts whose log grew, in the order in which they came, with the last id of each.
   std::vector<std::pair<account_id, std::uint64_t>> feeds() const;
   /// To be called once the changes are on disk.
@@ -57,6 +61,7 @@ private:
   presences rows_;
   std::vector<std::string> fed_; // accounts, each once, in order
   std::unordered_set<std::string> fed_once_;
+  std::bitset<tables_max> tables_;
   std::uint64_t events_ = 0;
 };
 

@@ -139,7 +139,7 @@ public:
   /// sequence `from` (0: the end it starts from). Errors: as replay().
   virtual result<std::vector<std::pair<std::uint64_t, std::string>>>
   events(const std::string& actor, std::uint64_t from, std::size_t count, bool newest_first) const = 0;
-  /// Called on the journal's thread after each sync, before the `then` of its batches, once for each account whose log
+  /// Called on the journal's thread after each sync, after the `then` of its batches, once for each account whose log
   /// grew. It must neither block nor throw. Set before use.
   virtual void on_feed(std::function<void(const account_id&, std::uint64_t last_id)> follow) = 0;
   virtual journal_counters counters() const = 0;

@@ -45,7 +45,8 @@ const char* to_string(commit_status status) {
 }
 
 journal_thread::journal_thread(store& disk, const journal_limits& limits)
-  : disk_(disk), limits_(limits), known_(limits.remembered_sequences_max), thread_([this] { run(); }) {
+  : disk_(disk), limits_(limits), fed_(limits.remembered_sequences_max), known_(limits.remembered_sequences_max),
+    thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "journal");
 }
 
@@ -141,9 +142,10 @@ void journal_thread::write(std::vector<entry>& entries) {
       e.status = now.add(e.what);
     outcome = write(now.changes());
   }
-  if (outcome == commit_status::ok)
+  if (outcome == commit_status::ok) {
     now.remember();
-  else // also what was refused: perhaps for what is now not written
+    publish(now);
+  } else // also what was refused: perhaps for what is now not written
     for (auto& e : entries)
       e.status = outcome;
   count(entries, outcome == commit_status::ok ? now.events() : 0);
@@ -165,20 +167,36 @@ commit_status journal_thread::write(rocksdb::WriteBatch& changes) {
   return state_;
 }
 
+// Before anybody is told: who is told may ask.
+void journal_thread::publish(const group& written) {
+  for (std::size_t i = 0; i < versions_.size(); ++i)
+    if (written.tables().test(i))
+      ++versions_[i];
+  std::lock_guard guard{fed_mutex_};
+  for (const auto& [account, last] : written.feeds())
+    fed_.put(account.value, last);
+}
+
+// Who waits for the disk first: work goes on with them.
 void journal_thread::tell(std::vector<entry>& entries, const group& written) {
   bool ok = std::any_of(entries.begin(), entries.end(), [](const entry& e) { return e.status == commit_status::ok; });
-  if (ok) {
-    std::function<void(const account_id&, std::uint64_t)> follow;
-    {
-      std::lock_guard guard{mutex_};
-      follow = follow_;
-    }
-    if (follow)
-      for (const auto& [account, last] : written.feeds())
-        follow(account, last);
-  }
   for (auto& e : entries)
     e.then(e.status);
+  if (!ok)
+    return;
+  std::function<void(const account_id&, std::uint64_t)> follow;
+  {
+    std::lock_guard guard{mutex_};
+    follow = follow_;
+  }
+  if (follow)
+    for (const auto& [account, last] : written.feeds())
+      follow(account, last);
+}
+
+std::optional<std::uint64_t> journal_thread::feed_last(const account_id& account) const {
+  std::lock_guard guard{fed_mutex_};
+  return fed_.find(account.value);
 }
 
 void journal_thread::count(const std::vector<entry>& entries, std::uint64_t events) {
@@ -215,6 +233,10 @@ bool journal_thread::recover() {
     }
     broken_ = false;
     known_.clear();
+    for (auto& version : versions_) // what was refused may be there after all
+      ++version;
+    std::lock_guard guard{fed_mutex_};
+    fed_.clear();
   }
   set_state(commit_status::ok, "the disk has recovered");
   return true;

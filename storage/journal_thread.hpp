@@ -2,6 +2,7 @@
 
 #include "storage/group.hpp"
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -33,6 +34,10 @@ public:
   events(const std::string& actor, std::uint64_t from, std::size_t count, bool newest_first) const override;
   void on_feed(std::function<void(const account_id&, std::uint64_t last_id)> follow) override;
   journal_counters counters() const override;
+  /// The last id of the account's log, if it grew lately. As new as what any `then` has heard.
+  std::optional<std::uint64_t> feed_last(const account_id& account) const;
+  /// See database::version().
+  std::uint64_t version(table of) const { return versions_.at(static_cast<std::size_t>(of)); }
 
 private:
   struct entry {
@@ -46,6 +51,7 @@ private:
   std::vector<entry> next_group(); // waits; empty: time to try the disk again, or to end
   void write(std::vector<entry>& entries);
   commit_status write(rocksdb::WriteBatch& changes);
+  void publish(const group& written);
   void tell(std::vector<entry>& entries, const group& written);
   bool can_write();
   bool recover();
@@ -62,6 +68,10 @@ private:
   bool stopping_ = false;
   journal_counters counters_;
   std::function<void(const account_id&, std::uint64_t)> follow_;
+
+  mutable std::mutex fed_mutex_;
+  mutable last_numbers fed_; // of the accounts' logs
+  std::array<std::atomic<std::uint64_t>, tables_max> versions_{};
 
   // The thread's own.
   last_numbers known_;

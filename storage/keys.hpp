@@ -16,6 +16,9 @@ inline constexpr std::size_t name_bytes_max = 1024;
 /// True for what may stand before a number: not empty, no 0x00, not longer than name_bytes_max.
 bool is_name(std::string_view name);
 
+/// One more than any table's byte.
+inline constexpr std::size_t tables_max = 64;
+
 /// The key of a row in the column family of the tables: the table's byte, then the key.
 std::string table_key(table in, std::string_view key);
 

@@ -11,8 +11,8 @@
 
 namespace troupe::storage {
 
-/// The last number of each sequence that was written lately, the least recently used forgotten first. Owned by the
-/// journal's thread.
+/// The last number of each sequence that was written lately, the least recently used forgotten first. Owned by one
+/// thread, or guarded by who has it.
 class last_numbers {
 public:
   explicit last_numbers(std::size_t entries_max) : entries_max_(entries_max) {}

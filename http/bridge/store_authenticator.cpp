@@ -9,7 +9,7 @@ namespace troupe::http {
 namespace {
 
 constexpr timestamp note_every_ms = 3'600'000, extend_every_ms = 60'000;
-constexpr std::size_t noted_max = 100'000;
+constexpr std::size_t noted_max = 100'000, holders_max = 10'000;
 
 } // namespace
 
@@ -26,40 +26,70 @@ asio::awaitable<result<std::optional<identity>>> store_authenticator::authentica
 }
 
 std::optional<identity> store_authenticator::by_key(const std::string& key) {
-  auto hash = head_.keys.hash(key);
+  auto known = holder_of(storage::table::api_keys, head_.keys.hash(key));
+  if (known.ends != 0 && known.ends <= now_ms())
+    return std::nullopt;
+  return std::move(known.who);
+}
+
+std::optional<identity> store_authenticator::by_session(const std::string& token) {
+  auto known = holder_of(storage::table::sessions, head_.keys.hash(token));
+  if (known.ends <= now_ms())
+    return std::nullopt;
+  if (known.who)
+    extend(*known.who, known.ends);
+  return std::move(known.who);
+}
+
+// The versions are asked for before the rows are read: should a row change meanwhile, what was read is not found again.
+store_authenticator::holder store_authenticator::holder_of(storage::table door, const std::string& hash) {
+  remembered now{{}, head_.database.version(door), head_.database.version(storage::table::accounts)};
+  {
+    std::lock_guard guard(holders_mutex_);
+    auto found = holders_.find(hash);
+    if (found != holders_.end() && found->second.door == now.door && found->second.accounts == now.accounts)
+      return found->second.what;
+  }
+  now.what = door == storage::table::api_keys ? read_key(hash) : read_session(hash);
+  auto out = now.what;
+  std::lock_guard guard(holders_mutex_);
+  if (!out.who) {
+    holders_.erase(hash);
+    return out;
+  }
+  if (holders_.size() >= holders_max)
+    holders_.clear();
+  holders_[hash] = std::move(now);
+  return out;
+}
+
+store_authenticator::holder store_authenticator::read_key(const std::string& hash) {
   auto row = read_row(head_.database, storage::table::api_keys, hash);
   if (!row || !row->value("active", true))
-    return std::nullopt;
+    return {};
   auto terms = row->get<account::key_terms>();
-  if (terms.expires_at != 0 && terms.expires_at <= now_ms())
-    return std::nullopt;
   auto out = account_identity(row->value("account", std::string{}));
   if (!out)
-    return out;
+    return {};
   out->key = row->value("key", std::string{});
-  out->credential = std::move(hash);
+  out->credential = hash;
   out->restricted = terms.restricted();
   out->spend_limit = terms.spend_limit;
   if (terms.per_minute > 0)
     out->per_minute = terms.per_minute;
   out->scopes = std::move(terms.scopes);
   out->admin = out->admin && out->may("admin");
-  return out;
+  return {std::move(out), terms.expires_at};
 }
 
-std::optional<identity> store_authenticator::by_session(const std::string& token) {
-  auto hash = head_.keys.hash(token);
+store_authenticator::holder store_authenticator::read_session(const std::string& hash) {
   auto row = read_row(head_.database, storage::table::sessions, hash);
-  auto ends = row ? row->value("expires_at", timestamp{0}) : 0;
-  if (ends <= now_ms())
-    return std::nullopt;
-  auto out = account_identity(row->value("account", std::string{}));
-  if (out) {
-    out->session = hash;
-    out->credential = hash;
-    extend(*out, ends);
-  }
-  return out;
+  auto out = row ? account_identity(row->value("account", std::string{})) : std::nullopt;
+  if (!out)
+    return {};
+  out->session = hash;
+  out->credential = hash;
+  return {std::move(out), row->value("expires_at", timestamp{0})};
 }
 
 std::optional<identity> store_authenticator::account_identity(const std::string& account) {

@@ -45,8 +45,8 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
         co_return;
     }
     if (done && entries.size() < events_at_once)
-      co_return; // told all there is; a job that is made again goes on in a new stream
-    if (entries.empty()) {
+      co_return;                           // told all there is; a job that is made again goes on in a new stream
+    if (entries.size() < events_at_once) { // a ring since it was read is remembered
       std::chrono::milliseconds left(std::max<std::int64_t>(may_until - steady_ms(), 1));
       bool stays = co_await sink.wait(left);
       if (!stays)

@@ -68,6 +68,7 @@ public:
   std::vector<std::pair<std::uint64_t, std::string>> feed(const account_id& account, std::uint64_t after,
                                                           std::size_t count) const override;
   std::uint64_t feed_last(const account_id& account) const override { return disk_.feed(account.value).last; }
+  std::uint64_t version(storage::table) const override { return ++versions_; } // nothing is to be kept
   std::uint64_t next_number(const std::string& sequence) override;
   std::uint64_t epoch() const override { return disk_.epoch; }
   /// The process is dead: nothing that is committed from now on is heard of.
@@ -77,6 +78,7 @@ private:
   class journal_model;
   durable& disk_;
   std::map<std::string, std::uint64_t> given_; // numbers of this life
+  mutable std::uint64_t versions_ = 0;
   std::shared_ptr<journal_model> journal_;
 };
 

@@ -135,4 +135,31 @@ TEST_F(views_test, a_feed_and_an_actor_of_one_name_count_apart) {
   EXPECT_EQ(write(*db, events_of("x", 3, {"3"}) + entries_of("x", 2, {"2"})), ok);
 }
 
+TEST_F(views_test, the_last_of_a_feed_is_known_to_who_has_heard_of_its_commit) {
+  for (std::uint64_t id = 1; id <= 50; ++id) {
+    ASSERT_EQ(write(*db, entries_of("ada", id, {"x"})), ok);
+    ASSERT_EQ(db->feed_last({"ada"}), id);
+  }
+  EXPECT_EQ(write(*db, entries_of("ada", 60, {"refused"})), conflict);
+  EXPECT_EQ(db->feed_last({"ada"}), 50u);
+}
+
+TEST_F(views_test, a_table_s_version_changes_with_its_rows_and_only_then) {
+  auto keys = db->version(table::api_keys), accounts = db->version(table::accounts);
+  EXPECT_EQ(write(*db, put(table::api_keys, "k", "1")), ok);
+  EXPECT_NE(db->version(table::api_keys), keys);
+  EXPECT_EQ(db->version(table::accounts), accounts);
+  keys = db->version(table::api_keys);
+  EXPECT_EQ(write(*db, removal(table::api_keys, "k")), ok);
+  EXPECT_NE(db->version(table::api_keys), keys);
+  keys = db->version(table::api_keys);
+  EXPECT_EQ(write(*db, claim(table::accounts, "a", "1")), ok);
+  EXPECT_NE(db->version(table::accounts), accounts);
+  accounts = db->version(table::accounts);
+  EXPECT_EQ(write(*db, claim(table::accounts, "a", "2")), exists);
+  EXPECT_EQ(write(*db, events_of("ledger/a", 1, {"x"})), ok);
+  EXPECT_EQ(db->version(table::accounts), accounts);
+  EXPECT_EQ(db->version(table::api_keys), keys);
+}
+
 } // namespace troupe::storage::testing
