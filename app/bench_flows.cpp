@@ -187,6 +187,7 @@ int bench_flows(const bench_flows_options& options) {
       std::printf("not all flows ended within 10 minutes: %zu of %zu\n", done.count() - before, expected);
     auto taken = options.submits == 0 || print_submits(head.port(), accounts, options.submitters, options.submits);
     status = all && refused == 0 && taken ? exit_ok : exit_failure;
+    head.kill(); // nobody needs what still waits
     // The streams end with their head.
     for (auto& s : streams)
       s.detach();

@@ -70,8 +70,8 @@ caf::result<submitted_job> job_actor::submit(submit_job& m) {
   commit_step(
       std::move(s), m.at,
       [this, promise, price](const booked& b) mutable {
-        promise.deliver(submitted_job{id(), price, b.balance});
         queue_ready();
+        promise.deliver(submitted_job{id(), price, b.balance});
       },
       [promise](caf::error why) mutable { promise.deliver(std::move(why)); });
   return promise;

@@ -168,9 +168,9 @@ caf::result<description> job_actor::commit_and_answer(step s, timestamp at) {
   commit_step(
       std::move(s), at,
       [this, promise, status = core_.status(), over = std::move(over)](const booked&) mutable {
+        tell_scheduler(std::move(over)); // first: the job goes on with it
         promise.deliver(description{
             {{"job_id", id()}, {"status", status}}}); // as this step left it: later ones are not on the disk
-        tell_scheduler(std::move(over));
         if (core_.is_forgotten())
           quit(); // memory is to forget it, too
       },
