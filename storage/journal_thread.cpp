@@ -54,6 +54,7 @@ journal_thread::~journal_thread() {
   {
     std::lock_guard guard{mutex_};
     stopping_ = true;
+    wanted_ = true;
   }
   wake_.notify_one();
   thread_.join();
@@ -74,6 +75,7 @@ void journal_thread::commit(batch what, done then) {
       queue_bytes_ += bytes;
       if (queue_.size() > 1)
         return;
+      wanted_ = true;
     }
   }
   if (refusal == commit_status::ok)
@@ -115,12 +117,17 @@ void journal_thread::run() {
 }
 
 std::vector<journal_thread::entry> journal_thread::next_group() {
+  bool waits = !wanted_;
+  if (waits)
+    spin_.look_for([this] { return wanted_.load(); });
   std::unique_lock lock{mutex_};
   auto wanted = [this] { return stopping_ || !queue_.empty(); };
   if (state_ == commit_status::ok)
     wake_.wait(lock, wanted);
   else
     wake_.wait_for(lock, std::chrono::milliseconds(limits_.recovery_interval_ms), wanted);
+  if (waits)
+    spin_.found();
   std::vector<entry> out;
   std::size_t bytes = 0;
   while (!queue_.empty() && out.size() < limits_.group_max) {
@@ -131,6 +138,7 @@ std::vector<journal_thread::entry> journal_thread::next_group() {
     queue_.pop_front();
   }
   queue_bytes_ -= bytes;
+  wanted_ = stopping_ || !queue_.empty();
   return out;
 }
 

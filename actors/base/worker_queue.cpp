@@ -1,9 +1,12 @@
 #include "actors/base/worker_queue.hpp"
 
+#include "common/brief_spin.hpp"
+
 #include <caf/all.hpp>
 #include <caf/policy/unprofiled.hpp>
 #include <caf/scheduler/coordinator.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -22,13 +25,16 @@ public:
     worker_data& operator=(const worker_data&) = delete;
     std::condition_variable called;
     bool idle = false; // guarded by the queue's lock
+    brief_spin spin;   // the worker's own
   };
 
   struct coordinator_data {
     explicit coordinator_data(caf::scheduler::abstract_coordinator*) {}
     std::mutex lock;
     std::deque<caf::resumable*> ready;
+    std::atomic<bool> empty{true};
     std::vector<worker_data*> idle; // who rested last is called first
+    bool spinning = false;          // a worker looks for work without being called; one at most
   };
 
   template <class Coordinator>
@@ -54,13 +60,11 @@ public:
     auto& own = d(self);
     works_for = &all;
     std::unique_lock guard(all.lock);
-    while (all.ready.empty()) {
-      own.idle = true;
-      all.idle.push_back(&own);
-      own.called.wait(guard, [&] { return !own.idle; });
-    }
+    if (all.ready.empty())
+      wait(all, own, guard);
     auto* out = all.ready.front();
     all.ready.pop_front();
+    all.empty = all.ready.empty();
     auto* another = all.ready.empty() ? nullptr : call(all);
     guard.unlock();
     if (another != nullptr)
@@ -78,11 +82,29 @@ public:
   }
 
 private:
+  static void wait(coordinator_data& all, worker_data& own, std::unique_lock<std::mutex>& guard) {
+    own.spin.begin();
+    if (!all.spinning) {
+      all.spinning = true;
+      guard.unlock();
+      own.spin.look_for([&all] { return !all.empty; });
+      guard.lock();
+      all.spinning = false;
+    }
+    while (all.ready.empty()) {
+      own.idle = true;
+      all.idle.push_back(&own);
+      own.called.wait(guard, [&] { return !own.idle; });
+    }
+    own.spin.found();
+  }
+
   static void enqueue(coordinator_data& all, caf::resumable* job) {
     worker_data* called = nullptr;
     {
       std::lock_guard guard(all.lock);
       all.ready.push_back(job);
+      all.empty = false;
       if (works_for != &all || all.ready.size() > 1) // a worker comes for the first itself
         called = call(all);
     }
