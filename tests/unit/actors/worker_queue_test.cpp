@@ -1,5 +1,7 @@
 #include "actors/base/worker_queue.hpp"
 
+#include "actors/messages.hpp"
+
 #include <caf/all.hpp>
 #include <gtest/gtest.h>
 
@@ -20,6 +22,8 @@ struct WorkerQueue : ::testing::Test {
   std::unique_ptr<caf::actor_system> system;
 
   void start(unsigned workers) {
+    static const bool registered = (register_messages(), true);
+    ASSERT_TRUE(registered);
     use_worker_queue(config);
     config.set("caf.scheduler.max-threads", workers);
     system = std::make_unique<caf::actor_system>(config);
