@@ -130,16 +130,18 @@ protected:
 private:
   const char* entry_kind() const { return name(); }
 
-  // A snapshot costs what the state is large. One in so many events that it costs about what they do: a ledger
-  // with thousands of open holds would else write them all with every few jobs.
+  // A snapshot costs what the state is large. One in so many events that it costs about what they do: a ledger with
+  // thousands of open holds would else write them all with every few jobs. But who comes back reads what came after it.
   static constexpr std::size_t snapshot_bytes_per_event = 32;
+  static constexpr std::uint64_t events_replayed_max = 16'384;
 
   void add_snapshot(storage::batch& into) {
     into.snapshots.push_back({key(), seq_, pack(core_.to_json())});
     snapshot_taken(seq_, into.snapshots.back().state.size());
   }
   void snapshot_taken(std::uint64_t seq, std::size_t bytes) {
-    next_snapshot_ = seq + std::max<std::uint64_t>(snapshot_every_, bytes / snapshot_bytes_per_event);
+    auto worth = std::min<std::uint64_t>(bytes / snapshot_bytes_per_event, events_replayed_max);
+    next_snapshot_ = seq + std::max(snapshot_every_, worth);
   }
 
   bool unreadable(const std::string& why) {
