@@ -1,21 +1,25 @@
 #include "actors/base/worker_queue.hpp"
 
 #include "actors/messages.hpp"
+#include "tests/support/database.hpp"
 
 #include <caf/all.hpp>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <future>
-#include <latch>
 #include <memory>
+#include <string>
 #include <thread>
 
 namespace troupe {
 namespace {
 
 using std::chrono::seconds;
+using storage::testing::eventually;
 
 struct WorkerQueue : ::testing::Test {
   caf::actor_system_config config;
@@ -29,16 +33,26 @@ struct WorkerQueue : ::testing::Test {
     system = std::make_unique<caf::actor_system>(config);
   }
 
-  /// Waits, in its handler, until `others` more do so; tells whether they came.
-  caf::actor meeting(std::latch& all, std::atomic<int>& met) {
-    return system->spawn([&all, &met]() -> caf::behavior {
-      return {[&all, &met](int) {
-        all.count_down();
-        for (int i = 0; i < 2000 && !all.try_wait(); ++i)
-          std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        met += all.try_wait() ? 1 : 0;
+  /// Two that wait for each other, each in its handler.
+  std::atomic<int> came{0}, met{0};
+  caf::actor one_of_two() {
+    return system->spawn([this]() -> caf::behavior {
+      return {[this](int) {
+        ++came;
+        met += eventually([this] { return came == 2; }) ? 1 : 0;
       }};
     });
+  }
+
+  /// Whether so many workers sleep.
+  static bool sleep(int workers) {
+    int count = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      std::string stat;
+      std::getline(std::ifstream(task.path() / "stat"), stat); // number (name) state …
+      count += stat.find("(caf.worker) S") != std::string::npos ? 1 : 0;
+    }
+    return count == workers;
   }
 };
 
@@ -61,16 +75,14 @@ TEST_F(WorkerQueue, AChainOfMessagesIsCarriedToItsEnd) {
 
 TEST_F(WorkerQueue, WhatOneActorMakesReadyRunsSideBySide) {
   start(2);
-  std::latch all(2);
-  std::atomic<int> met{0};
-  auto a = meeting(all, met), b = meeting(all, met);
+  auto a = one_of_two(), b = one_of_two();
   auto sender = system->spawn([a, b]() -> caf::behavior {
     return {[a, b](int) {
       caf::anon_send(a, 1);
       caf::anon_send(b, 1);
     }};
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(100)); // both workers rest
+  ASSERT_TRUE(eventually([] { return sleep(2); }));
   caf::anon_send(sender, 1);
   a = b = sender = nullptr;
   system->await_all_actors_done();
@@ -79,11 +91,9 @@ TEST_F(WorkerQueue, WhatOneActorMakesReadyRunsSideBySide) {
 
 TEST_F(WorkerQueue, WhatComesFromOutsideWakesARestingWorkerBesideABusyOne) {
   start(2);
-  std::latch all(2);
-  std::atomic<int> met{0};
-  auto a = meeting(all, met), b = meeting(all, met);
+  auto a = one_of_two(), b = one_of_two();
   caf::anon_send(a, 1);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100)); // a is in its handler, the other worker rests
+  ASSERT_TRUE(eventually([this] { return came == 1 && sleep(2); })); // one in its handler
   caf::anon_send(b, 1);
   a = b = nullptr;
   system->await_all_actors_done();
@@ -113,9 +123,7 @@ TEST_F(WorkerQueue, NothingIsForgotten) {
         caf::anon_send(all[static_cast<std::size_t>(t * each + i) % all.size()], hops);
     });
   senders.clear();
-  for (int i = 0; i < 6000 && arrived < threads * each; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_EQ(arrived, threads * each);
+  EXPECT_TRUE(eventually([&] { return arrived == threads * each; }, seconds(60))) << arrived;
   all.clear();
 }
 

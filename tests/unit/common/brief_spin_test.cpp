@@ -31,7 +31,8 @@ TEST(BriefSpin, LooksOnlyAfterAWaitThatWasShort) {
   brief_spin spin;
   EXPECT_EQ(looks(spin), 0) << "nothing is known of the work yet";
   EXPECT_TRUE(looks_after_short_waits(spin));
-  std::this_thread::sleep_for(milliseconds(5));
+  for (auto end = brief_spin::clock::now() + 2 * brief_spin::longest; brief_spin::clock::now() < end;)
+    std::this_thread::yield();
   spin.found();
   EXPECT_EQ(looks(spin), 0) << "the last wait was long";
   EXPECT_TRUE(looks_after_short_waits(spin));
