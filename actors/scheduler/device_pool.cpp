@@ -13,7 +13,7 @@ index device_pool::find(const std::string& id) const {
 index device_pool::expect(const std::string& id) {
   auto at = find(id);
   if (at == none) {
-    at = devices_.add({});
+    at = devices_.add();
     devices_[at].id = id;
     by_id_.insert(flat_index::hash_of(id), at);
   }

@@ -13,7 +13,7 @@ index fair_queue::find_account(const std::string& id) const {
 index fair_queue::account(const std::string& id, std::uint32_t weight) {
   auto at = find_account(id);
   if (at == none) {
-    at = accounts_.add({});
+    at = accounts_.add();
     accounts_[at].id = id;
     times_.resize(std::max<std::size_t>(times_.size(), at + 1));
     times_[at] = 0;
@@ -101,7 +101,7 @@ index fair_queue::find_bucket(const requirement& wanted) const {
 }
 
 index fair_queue::add_bucket(requirement wanted) {
-  auto at = buckets_.add({});
+  auto at = buckets_.add();
   buckets_[at].wanted = wanted;
   fronts_.resize(std::max<std::size_t>(fronts_.size(), at + 1));
   fronts_[at] = {0, wanted.vram_mib, wanted.model, wanted.priority, true, !wanted.excluded.empty()};
@@ -174,7 +174,7 @@ index fair_queue::join(index account, index bucket, virtual_time clock, timestam
     times_[account] = std::max(times_[account], clock);
     owner.owed = std::min(owner.owed, times_[account] - clock);
   }
-  auto at = lines_.add({});
+  auto at = lines_.add();
   auto& line = lines_[at];
   line.account = account;
   line.bucket = bucket;

@@ -133,16 +133,15 @@ scheduler_core::admitted scheduler_core::admit(const stage_request& request) {
   std::sort(wanted.excluded.begin(), wanted.excluded.end());
   wanted.excluded.erase(std::unique(wanted.excluded.begin(), wanted.excluded.end()), wanted.excluded.end());
 
-  stage_record stage;
+  auto at = queue_.stages().add();
+  auto& stage = stage_at(at);
   stage.job = short_name(request.ref.job.value);
   stage.stage = request.ref.stage;
   stage.estimate_ms = request.estimate_ms;
   stage.may_run_twice = request.may_run_twice;
   stage.attempt = request.attempt_base;
   attempts_ = std::max(attempts_, request.attempt_base);
-  auto hash = hash_of(stage);
-  auto at = queue_.stages().add(std::move(stage));
-  by_ref_.insert(hash, at);
+  by_ref_.insert(hash_of(stage), at);
   if (!request.near.empty())
     near_[at] = {request.near.begin(),
                  request.near.begin() + static_cast<long>(std::min<std::size_t>(8, request.near.size()))};
@@ -207,9 +206,12 @@ void scheduler_core::on(const stage_withdrawn& e) {
 }
 
 void scheduler_core::on(const stage_ended& e) {
-  by_ref_.expect(flat_index::hash_of(e.ref.job.value, e.ref.stage));
-  ended_.add(e.device.value, e.attempt, e.hello);
+  auto hash = flat_index::hash_of(e.ref.job.value, e.ref.stage);
+  by_ref_.expect(hash);
   auto device = devices_.find(e.device.value);
+  if (auto likely = by_ref_.find(hash, [](index) { return true; }); likely != none)
+    prefetch(&stage_at(likely));
+  ended_.add(e.device.value, e.attempt, e.hello);
   claim(device, e.ref, e.attempt);
   auto run = find_run(device, e.attempt);
   if (run != none) {

@@ -356,7 +356,7 @@ void scheduler_core::begin(index at_line, index at) {
 }
 
 index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t attempt) {
-  auto number = running_.add({});
+  auto number = running_.add();
   auto& run = running_[number];
   run.stage = stage.stage;
   run.account = stage.account;

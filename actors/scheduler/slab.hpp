@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -23,7 +24,8 @@ inline void prefetch(const void* at) { __builtin_prefetch(at, 1); }
 template <class T>
 class slab {
 public:
-  index add(T&& record) {
+  /// The index of a record that is as T{} makes it.
+  index add() {
     if (free_.empty()) {
       TROUPE_CHECK(end_ < none);
       if (end_ % piece == 0) {
@@ -31,19 +33,20 @@ public:
         if (end_ > 0)
           pieces_.back().reserve(piece);
       }
-      pieces_.back().push_back(std::move(record));
+      pieces_.back().emplace_back();
       used_.push_back(true);
       return end_++;
     }
     auto at = free_.back();
     free_.pop_back();
-    (*this)[at] = std::move(record);
     used_[at] = true;
     return at;
   }
   void remove(index at) {
     TROUPE_CHECK(used(at));
-    (*this)[at] = T{};
+    auto* record = &(*this)[at];
+    std::destroy_at(record); // made anew where it lies: a copy of it would wait for all that was written before
+    std::construct_at(record);
     used_[at] = false;
     free_.push_back(at);
   }

@@ -125,7 +125,7 @@ bool turn_order::open(KeyNow key_now) {
     if (kept <= near_max)
       bring_near(kept);
     else if (from < digits) // the last digit: all have the same key
-      bring_near(std::max(near_max, kept / 8));
+      bring_near(std::max(near_max, kept / 2));
     else
       split();
   }
