@@ -70,7 +70,8 @@ struct alignas(64) device_record { // what a decision looks at comes first
       return "lost";
     return quarantined ? "quarantined" : draining ? "draining" : unclaimed.empty() ? "up" : "reattaching";
   }
-  bool takes_work() const { return up && !draining && !quarantined && unclaimed.empty(); }
+  bool is_trusted() const { return !draining && !quarantined; }
+  bool takes_work() const { return up && is_trusted() && unclaimed.empty(); }
   bool fits(std::uint32_t vram) const { return slots_free() > 0 && vram_free() >= vram; }
 };
 

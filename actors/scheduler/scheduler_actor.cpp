@@ -31,13 +31,8 @@ caf::behavior scheduler_actor::make_behavior() {
 }
 
 caf::result<void> scheduler_actor::queue(queue_stages& m) {
-  for (auto& stage : m.stages) {
-    stage.vram_mib = core_.vram_beyond_outgrown(stage);
-    // A device that failed the stage is better than none: how often it may be tried is the job's to count.
-    if (!stage.excluded.empty() && !core_.is_offered_elsewhere(stage))
-      stage.excluded.clear();
+  for (auto& stage : m.stages)
     apply(scheduling::stage_queued{std::move(stage)});
-  }
   return {};
 }
 

@@ -11,6 +11,7 @@ constexpr std::size_t models_max = 10'000; // names are kept for good
 constexpr std::size_t excluded_max = 64;
 constexpr std::size_t held_max = 10'000;
 constexpr index ended_max = 16'384; // attempts whose end is remembered
+constexpr int asked_anew_max = 100; // stages, each tick
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
 constexpr virtual_time as_virtual(std::int64_t ms) { return ms * 1000; }
@@ -120,19 +121,73 @@ std::int64_t scheduler_core::time_to_drain(std::size_t stages, double share) con
   return static_cast<std::int64_t>(std::clamp(each * static_cast<double>(stages), 1000.0, 3'600'000.0));
 }
 
-// Makes the stage's record, neither waiting nor running yet.
-scheduler_core::admitted scheduler_core::admit(const stage_request& request) {
-  requirement wanted;
-  wanted.kind = kinds_.number(request.kind);
-  wanted.model = request.model.empty() ? none : models_.number(request.model);
+requirement scheduler_core::wanted_by(const stage_request& request) {
+  requirement out;
+  out.kind = kinds_.number(request.kind);
+  out.model = request.model.empty() ? none : models_.number(request.model);
   warm_on_.resize(models_.size());
-  wanted.vram_mib = request.vram_mib;
-  wanted.priority = request.priority;
+  out.vram_mib = request.vram_mib;
+  out.priority = request.priority;
   for (const auto& device : request.excluded)
-    wanted.excluded.push_back(device.value);
-  std::sort(wanted.excluded.begin(), wanted.excluded.end());
-  wanted.excluded.erase(std::unique(wanted.excluded.begin(), wanted.excluded.end()), wanted.excluded.end());
+    out.excluded.push_back(device.value);
+  std::sort(out.excluded.begin(), out.excluded.end());
+  out.excluded.erase(std::unique(out.excluded.begin(), out.excluded.end()), out.excluded.end());
+  return out;
+}
 
+// A larger device than it failed on for want of memory, and another one than it failed on, while there are such. A
+// device that failed it is better than none: how often it may be tried is its job's to count.
+requirement scheduler_core::wanted_now(const stage_request& request) {
+  auto out = wanted_by(request);
+  out.vram_mib = vram_beyond_outgrown(request);
+  if (!out.excluded.empty() && !is_offered_elsewhere(out))
+    out.excluded.clear();
+  return out;
+}
+
+bool scheduler_core::is_offered_elsewhere(const requirement& wanted) const {
+  return some_device_of(wanted.kind, [&](const device_record& device) {
+    return device.is_trusted() && device.vram_mib >= wanted.vram_mib &&
+           !std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
+  });
+}
+
+// More than the devices have on which the stage ran out of memory, where a device has that much; else what it asks for.
+std::uint32_t scheduler_core::vram_beyond_outgrown(const stage_request& request) const {
+  std::uint32_t had = 0;
+  for (const auto& device : request.outgrown)
+    if (auto at = devices_.find(device.value); at != none)
+      had = std::max(had, devices_.at(at).vram_mib);
+  auto is_larger = [&](const device_record& device) { return device.is_trusted() && device.vram_mib > had; };
+  return had > 0 && some_device_of(kinds_.find(request.kind), is_larger) ? std::max(request.vram_mib, had + 1)
+                                                                         : request.vram_mib;
+}
+
+// Devices have come or gone since stages were asked for that do not take any of them.
+void scheduler_core::ask_anew() {
+  for (int looked = 0; looked < asked_anew_max && !choosy_.empty(); ++looked) {
+    auto next = choosy_.lower_bound(asked_anew_);
+    if (next == choosy_.end()) {
+      asked_anew_ = 0;
+      return;
+    }
+    auto stage = next->first;
+    asked_anew_ = stage + 1;
+    if (stage_at(stage).runs)
+      continue;
+    auto wanted = wanted_now(next->second);
+    auto account = line_of(stage_at(stage)).account;
+    auto before = line_of(stage_at(stage)).bucket;
+    if (wanted == queue_.bucket_at(before).wanted)
+      continue;
+    unqueue(stage);
+    enqueue(stage, account, open_bucket(std::move(wanted)), true);
+    close_bucket_if_empty(before);
+  }
+}
+
+// Makes the stage's record, neither waiting nor running yet.
+scheduler_core::admitted scheduler_core::admit(const stage_request& request, requirement wanted) {
   auto at = queue_.stages().add();
   auto& stage = stage_at(at);
   stage.job = short_name(request.ref.job.value);
@@ -145,6 +200,8 @@ scheduler_core::admitted scheduler_core::admit(const stage_request& request) {
   if (!request.near.empty())
     near_[at] = {request.near.begin(),
                  request.near.begin() + static_cast<long>(std::min<std::size_t>(8, request.near.size()))};
+  if (!request.excluded.empty() || !request.outgrown.empty())
+    choosy_[at] = request;
   auto account = queue_.account(request.account.value, request.weight);
   return {at, account, open_bucket(std::move(wanted))};
 }
@@ -153,6 +210,8 @@ void scheduler_core::forget(index stage, index bucket) {
   by_ref_.erase(hash_of(stage_at(stage)), stage);
   if (!near_.empty())
     near_.erase(stage);
+  if (!choosy_.empty())
+    choosy_.erase(stage);
   queue_.stages().remove(stage);
   close_bucket_if_empty(bucket);
 }
@@ -181,7 +240,7 @@ void scheduler_core::on(const stage_queued& e) {
   }
   if (refuse(e.stage))
     return;
-  auto stage = admit(e.stage);
+  auto stage = admit(e.stage, wanted_now(e.stage));
   auto returns = !preempted_.empty() && preempted_.contains(e.stage.ref); // it loses time, not its place in its line
   enqueue(stage.stage, stage.account, stage.bucket, returns);
 }
@@ -317,7 +376,7 @@ void scheduler_core::on(const stage_running& e) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
-    stage = admit(e.stage);
+    stage = admit(e.stage, wanted_by(e.stage));
   }
   attach(stage, e.device, e.attempt);
 }
@@ -507,6 +566,7 @@ void scheduler_core::on(const tick&) {
     devices_.forget_if_empty(at);
   }
   queue_.forget_idle(now_ - limits_.account_memory_ms);
+  ask_anew();
   reserve_for_starving();
   preempt();
   double_stragglers();

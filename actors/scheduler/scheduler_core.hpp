@@ -18,6 +18,7 @@
 #include "common/json.hpp"
 
 #include <array>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -84,19 +85,12 @@ public:
   account_load load_of(const account_id& account) const;
   /// True when some device that is up offers the kind, whether it has room or not.
   bool offered(const std::string& kind) const;
-  /// True when some device that is up and not drained offers the stage's kind, beside those that it excludes.
-  bool is_offered_elsewhere(const stage_request& request) const;
-  /// What to ask for, in MiB: more than the devices have on which the stage ran out of memory, where a device that is
-  /// up and not drained offers its kind and has that much; else what it asks for.
-  std::uint32_t vram_beyond_outgrown(const stage_request& request) const;
-
   /// State for the console: totals, and at most `rows_max` devices, buckets and accounts each.
   json inspect(std::size_t rows_max = 100) const;
 
 private:
   /// Whether `is(device)` of a device that is up and offers the kind.
-  template <class Is>
-  bool some_device_of(const std::string& kind, Is is) const;
+  bool some_device_of(index kind, const std::function<bool(const device_record&)>& is) const;
 
   void on(const device_up& e);
   void on(const device_down& e);
@@ -114,7 +108,12 @@ private:
   struct admitted {
     index stage, account, bucket;
   };
-  admitted admit(const stage_request& request);
+  requirement wanted_by(const stage_request& request);
+  requirement wanted_now(const stage_request& request);
+  bool is_offered_elsewhere(const requirement& wanted) const;
+  std::uint32_t vram_beyond_outgrown(const stage_request& request) const;
+  void ask_anew();
+  admitted admit(const stage_request& request, requirement wanted);
   void forget(index stage, index bucket);
   void enqueue(index stage, index account, index bucket, bool front);
   void unqueue(index stage);
@@ -204,6 +203,9 @@ private:
   flat_index by_ref_; // stages
   slab<running_record> running_;
   std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
+  std::map<index, stage_request>
+      choosy_;           // only of stages that failed on a device: what they want depends on the others
+  index asked_anew_ = 0; // stage, the next of those
   fair_queue queue_;
   device_pool devices_;
   run_times run_times_;

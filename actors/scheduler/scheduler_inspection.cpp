@@ -155,33 +155,15 @@ account_load scheduler_core::load_of(const account_id& account) const {
   return {queue_.account_at(at).waiting, queue_.account_at(at).running};
 }
 
-template <class Is>
-bool scheduler_core::some_device_of(const std::string& kind, Is is) const {
-  auto number = kinds_.find(kind);
-  return number != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
-           return c.offers(number) && std::any_of(c.devices.begin(), c.devices.end(),
-                                                  [&](index at) { return devices_.at(at).up && is(devices_.at(at)); });
+bool scheduler_core::some_device_of(index kind, const std::function<bool(const device_record&)>& is) const {
+  return kind != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
+           return c.offers(kind) && std::any_of(c.devices.begin(), c.devices.end(),
+                                                [&](index at) { return devices_.at(at).up && is(devices_.at(at)); });
          });
 }
 
 bool scheduler_core::offered(const std::string& kind) const {
-  return some_device_of(kind, [](const auto&) { return true; });
-}
-
-bool scheduler_core::is_offered_elsewhere(const stage_request& request) const {
-  return some_device_of(request.kind, [&](const auto& device) {
-    auto is_this = [&](const device_id& excluded) { return excluded.value == device.id; };
-    return !device.draining && std::none_of(request.excluded.begin(), request.excluded.end(), is_this);
-  });
-}
-
-std::uint32_t scheduler_core::vram_beyond_outgrown(const stage_request& request) const {
-  std::uint32_t had = 0;
-  for (const auto& device : request.outgrown)
-    if (auto at = devices_.find(device.value); at != none)
-      had = std::max(had, devices_.at(at).vram_mib);
-  auto is_larger = [&](const auto& device) { return !device.draining && device.vram_mib > had; };
-  return had > 0 && some_device_of(request.kind, is_larger) ? std::max(request.vram_mib, had + 1) : request.vram_mib;
+  return some_device_of(kinds_.find(kind), [](const auto&) { return true; });
 }
 
 // -- for the console --------------------------------------------------------------------------------------------------

@@ -337,44 +337,91 @@ TEST(quarantine, ends_by_time_and_comes_back_with_the_next_failure) {
   EXPECT_TRUE(only<quarantined>(w.end("four", outcome::device_fault)).has_value());
 }
 
-TEST(exclusion, keeps_a_stage_from_a_device_that_failed_it) {
+TEST(exclusion, keeps_a_stage_from_a_device_that_failed_it_while_another_could_run_it) {
   world w;
   w.device("a/cpu0", 4);
-  w.queue(st("film").without("a/cpu0"));
-  EXPECT_EQ(w.place_of("film"), "");
-  EXPECT_EQ(w.why("film"), "excluded");
   w.device("b/cpu0");
+  w.queue(st("other").without("a/cpu0"));
+  w.queue(st("film").without("a/cpu0"));
+  EXPECT_EQ(w.place_of("other"), "b/cpu0");
+  EXPECT_EQ(w.place_of("film"), "");
+  EXPECT_EQ(w.why("film"), "busy");
+  w.end("other");
   EXPECT_EQ(w.place_of("film"), "b/cpu0");
 }
 
-TEST(exclusion, is_of_use_only_where_another_device_offers_the_kind) {
-  world w;
-  w.device("a/cpu0");
-  w.device("c/cpu0", 1, 0, {"null.other"});
-  auto film = st("film").without("a/cpu0").asked;
-  EXPECT_FALSE(w.core.is_offered_elsewhere(film));
-  w.device("b/cpu0");
-  EXPECT_TRUE(w.core.is_offered_elsewhere(film));
-  w.tell(device_drain{{"b/cpu0"}});
-  EXPECT_FALSE(w.core.is_offered_elsewhere(film));
-  w.tell(device_enable{{"b/cpu0"}});
-  EXPECT_TRUE(w.core.is_offered_elsewhere(film));
-  w.tell(device_down{{"b/cpu0"}});
-  EXPECT_FALSE(w.core.is_offered_elsewhere(film));
+// Goal: a stage never waits for a device that does not come back while one that failed it could run it. Method: the
+// other one goes in each way a device can go, after the stage was queued.
+TEST(exclusion, ends_when_the_other_device_goes) {
+  const std::vector<std::pair<std::string, event>> ways = {
+      {"down", device_down{{"b/cpu0"}}},
+      {"draining", device_drain{{"b/cpu0"}}},
+      {"smaller", device_up{{"b/cpu0"}, {"b"}, "cuda", {"null.work"}, 1, 500}},
+      {"of other use", device_up{{"b/cpu0"}, {"b"}, "cuda", {"null.other"}, 1, 8'000}}};
+  for (const auto& [how, goes] : ways) {
+    SCOPED_TRACE(how);
+    world w;
+    w.device("a/cpu0", 1, 8'000);
+    w.device("b/cpu0", 1, 8'000);
+    w.queue(st("other").without("a/cpu0").vram(1'000));
+    w.queue(st("film").without("a/cpu0").vram(1'000));
+    EXPECT_EQ(w.place_of("film"), "");
+    w.tell(goes);
+    EXPECT_EQ(w.place_of("film"), "");
+    w.tell(tick{});
+    EXPECT_EQ(w.place_of("film"), "a/cpu0");
+  }
 }
 
-TEST(exclusion, by_lack_of_memory_asks_for_more_than_the_device_has_where_there_is_more) {
+TEST(exclusion, ends_when_the_other_device_is_quarantined_and_holds_again_when_it_is_enabled) {
   world w;
-  w.device("a/cuda0", 1, 8'000);
+  w.device("a/cpu0");
+  w.device("b/cpu0");
+  w.queue(st("long")); // on one of them; the other is kept busy below
+  auto busy = w.place_of("long");
+  auto other = std::string(busy == "a/cpu0" ? "b/cpu0" : "a/cpu0");
+  for (const auto* job : {"one", "two", "three"}) {
+    w.queue(st(job));
+    w.end(job, outcome::device_fault);
+  }
+  w.queue(st("film").without(busy));
+  EXPECT_EQ(w.core.inspect()["buckets"][0]["excluded"].size(), 0u) << "the other is no device to wait for";
+  w.tell(device_enable{{other}});
+  EXPECT_EQ(w.place_of("film"), other);
+}
+
+TEST(exclusion, holds_again_when_another_device_comes) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("long"));
+  w.queue(st("film").without("a/cpu0"));
+  w.device("b/cpu0", 1, 0, {"null.work"});
+  EXPECT_EQ(w.place_of("film"), "b/cpu0") << "it has room, and takes whatever waits";
+  w.queue(st("second").without("a/cpu0"));
+  w.tell(tick{});
+  w.end("long");
+  EXPECT_EQ(w.place_of("second"), "") << "a/cpu0 failed it";
+  w.end("film");
+  EXPECT_EQ(w.place_of("second"), "b/cpu0");
+}
+
+TEST(exclusion, by_lack_of_memory_asks_for_more_than_the_device_has_while_there_is_more) {
+  world w;
+  w.device("a/cuda0", 4, 8'000);
   w.device("b/cuda0", 1, 24'000, {"null.other"});
-  auto film = st("film").vram(5'000).without("a/cuda0").asked;
-  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 5'000u);
-  film.outgrown = {{"a/cuda0"}, {"unknown/cuda0"}};
-  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 5'000u) << "none that offers the kind is larger";
+  auto film = st("film").vram(5'000).without("a/cuda0");
+  film.asked.outgrown = {{"a/cuda0"}, {"unknown/cuda0"}};
+  w.queue(film);
+  EXPECT_EQ(w.place_of("film"), "a/cuda0") << "none that offers the kind is larger";
+  w.end("film", outcome::out_of_memory);
   w.device("c/cuda0", 1, 12'000);
-  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 8'001u);
+  w.queue(st("long").vram(10'000));
+  ASSERT_EQ(w.place_of("long"), "c/cuda0");
+  w.queue(film);
+  EXPECT_EQ(w.place_of("film"), "") << "it waits for the larger one";
   w.tell(device_drain{{"c/cuda0"}});
-  EXPECT_EQ(w.core.vram_beyond_outgrown(film), 5'000u);
+  w.tell(tick{});
+  EXPECT_EQ(w.place_of("film"), "a/cuda0") << "which is no more";
 }
 
 TEST(why_waiting, says_what_is_missing) {
