@@ -402,7 +402,7 @@ caf::result<void> cluster_actor::written(cluster_written& m) {
   }
   apply_record(what.name, what.record);
   for (const auto& device : what.devices) // an automatic quarantine ends with it, too
-    tell(others_->scheduler, device_enabled{what.name + "/" + device, wanted_state(*what.record, device) == enabled});
+    tell(others_->scheduler, device_wanted{what.name + "/" + device, wanted_state(*what.record, device)});
   auto at = nodes_.find(what.name);
   what.asker.deliver(description{at == nodes_.end() ? absent_json(what.name) : node_json(at->second)});
   return {};
@@ -433,8 +433,8 @@ std::string cluster_actor::wanted_state(const node_record& record, const std::st
 void cluster_actor::hold_back(const node& n) {
   auto record = registry_.find(n.name).value_or(node_record{});
   for (const auto& d : n.devices)
-    if (wanted_state(record, d.name) != enabled)
-      tell(others_->scheduler, device_enabled{n.name + "/" + d.name, false});
+    if (auto wanted = wanted_state(record, d.name); wanted != enabled)
+      tell(others_->scheduler, device_wanted{n.name + "/" + d.name, wanted});
 }
 
 // -- what admins ask --------------------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ struct alignas(64) device_record { // what a decision looks at comes first
   std::uint32_t failed = 0;  // in a row
   bool up = false;
   bool draining = false;
-  bool quarantined = false;
+  bool quarantined = false; // after failures
+  bool distrusted = false;  // it drains because the operator does not trust it
   std::uint64_t session = 0;
   bool overfull = false; // it shrank, or came back with more than it has: nothing was started above its room
   bool has_room = false; // it is in the index, under `room`
@@ -68,7 +69,7 @@ struct alignas(64) device_record { // what a decision looks at comes first
   const char* state() const {
     if (!up)
       return "lost";
-    return quarantined ? "quarantined" : draining ? "draining" : unclaimed.empty() ? "up" : "reattaching";
+    return quarantined || distrusted ? "quarantined" : draining ? "draining" : unclaimed.empty() ? "up" : "reattaching";
   }
   bool is_trusted() const { return !draining && !quarantined; }
   bool takes_work() const { return up && is_trusted() && unclaimed.empty(); }
@@ -88,6 +89,7 @@ struct device_class {
   /// Expected device time of the last few hundred starts, by priority class: halved now and then.
   std::array<double, 3> recent_ms{};
   std::uint32_t recent_starts = 0;
+  std::uint32_t turns = 0; // starts on devices that got room, since one was for who had waited longest
   bool offers(index kind) const;
 };
 

@@ -25,7 +25,7 @@ caf::behavior scheduler_actor::make_behavior() {
       on(&scheduler_actor::queue),        on(&scheduler_actor::withdraw),    on(&scheduler_actor::over),
       on(&scheduler_actor::goes_on),      on(&scheduler_actor::joined),      on(&scheduler_actor::left),
       on(&scheduler_actor::explain),      on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
-      on(&scheduler_actor::admission),    on(&scheduler_actor::enable),      on(&scheduler_actor::placement),
+      on(&scheduler_actor::admission),    on(&scheduler_actor::wanted),      on(&scheduler_actor::placement),
       on(&scheduler_actor::inspect_self),
   };
 }
@@ -95,11 +95,11 @@ caf::result<description> scheduler_actor::admission(ask_admission& m) {
       {{"code", full->code}, {"reason", full->reason}, {"retry_after_s", (full->retry_after_ms + 999) / 1000}}};
 }
 
-caf::result<void> scheduler_actor::enable(device_enabled& m) {
-  if (m.yes)
+caf::result<void> scheduler_actor::wanted(device_wanted& m) {
+  if (m.state == "enabled")
     apply(scheduling::device_enable{device_id{m.device}});
   else
-    apply(scheduling::device_drain{device_id{m.device}});
+    apply(scheduling::device_drain{device_id{m.device}, m.state == "quarantined"});
   return {};
 }
 

@@ -30,7 +30,7 @@ private:
   caf::result<description> explain(explain_waiting& m);
   caf::result<description> queue_state(read_queue& m);
   caf::result<description> admission(ask_admission& m);
-  caf::result<void> enable(device_enabled& m);
+  caf::result<void> wanted(device_wanted& m);
   caf::result<description> placement(list_placement& m);
   caf::result<void> tick(scheduler_tick& m);
 

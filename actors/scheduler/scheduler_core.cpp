@@ -475,6 +475,7 @@ void scheduler_core::on(const device_drain& e) {
   auto device = devices_.expect(e.device.value); // it may be told before it joins
   end_reservation(device);
   devices_.at(device).draining = true;
+  devices_.at(device).distrusted = e.quarantined;
   devices_.refresh(device);
 }
 
@@ -483,7 +484,7 @@ void scheduler_core::on(const device_enable& e) {
   if (at == none)
     return;
   auto& device = devices_.at(at);
-  device.draining = device.quarantined = false;
+  device.draining = device.quarantined = device.distrusted = false;
   device.failed = 0;
   device.failures.clear();
   devices_.refresh(at);

@@ -79,6 +79,7 @@ struct device_down {
 /// It gets nothing new; what runs finishes. Of a device that is not there: it will join so.
 struct device_drain {
   device_id device;
+  bool quarantined = false; // it is drained because the operator does not trust it
 };
 /// Ends a drain or a quarantine.
 struct device_enable {

@@ -48,7 +48,7 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
         ++n.too_small;
       else if (std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id))
         ++n.excluded;
-      else if (device.quarantined)
+      else if (device.quarantined || device.distrusted)
         ++n.quarantined;
       else if (device.draining)
         ++n.draining;
@@ -84,7 +84,7 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
                        of_devices(n.draining, kind) + (n.draining == 1 ? " is" : " are") + " being drained"};
   if (n.quarantined > 0)
     return wait_reason{"quarantined", of_devices(n.quarantined, kind) + (n.quarantined == 1 ? " is" : " are") +
-                                          " quarantined after failures; an operator can enable it"};
+                                          " quarantined; an operator can enable it"};
   return wait_reason{"excluded", of_devices(n.excluded, kind) + (n.excluded == 1 ? " has" : " have") +
                                      " already failed this stage"};
 }

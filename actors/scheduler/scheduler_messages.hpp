@@ -65,12 +65,12 @@ struct device_left {
 };
 TROUPE_MESSAGE(device_left, device)
 
-/// From the cluster: the operator lets a device have work, or not.
-struct device_enabled {
+/// From the cluster: what the operator wants of a device: `enabled`, `draining` or `quarantined`.
+struct device_wanted {
   std::string device;
-  bool yes = true;
+  std::string state;
 };
-TROUPE_MESSAGE(device_enabled, device, yes)
+TROUPE_MESSAGE(device_wanted, device, state)
 /// The devices as the scheduler sees them; answered by {"<device>": {"status", "running", "reason"}}.
 struct list_placement {
   std::string why;
@@ -114,7 +114,7 @@ CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_left))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::explain_waiting))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::read_queue))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::scheduler_tick))
-CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_enabled))
+CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_wanted))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::list_placement))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::ask_admission))
 CAF_END_TYPE_ID_BLOCK(troupe_scheduler)

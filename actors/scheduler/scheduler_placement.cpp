@@ -110,14 +110,17 @@ void scheduler_core::offer(index at) {
     if (device.reserved_for != none && queue_.head(device.reserved_for) == none)
       end_reservation(at);
     index line = none;
-    if (limits_.aging_period > 0 && (starts_ + 1) % limits_.aging_period == 0)
+    auto& own = devices_.class_at(device.of_class);
+    const auto is_for_aged = limits_.aging_period > 0 && own.turns + 1 >= limits_.aging_period;
+    if (is_for_aged)
       line = choose_aged(device);
-    if (auto in_want = class_in_want(devices_.class_at(device.of_class)); in_want && line == none)
+    if (auto in_want = class_in_want(own); in_want && line == none)
       line = choose_line(device, in_want);
     if (line == none)
       line = choose_line(device, std::nullopt);
     if (line == none)
       break;
+    own.turns = is_for_aged ? 0 : own.turns + 1;
     begin(line, at);
   }
   devices_.refresh(at);

@@ -138,13 +138,17 @@ class Cluster(unittest.TestCase):
         self.head.wait_for_engines()
         self.troupe("device", "quarantine", "odd/cpu0")
         self.assertEqual(self.device("odd/cpu0")["state"], "quarantined")
+        self.assertEqual(self.device("odd/cpu0")["status"], "quarantined")
         job = self.user.post(RUN, {"inputs": {"ms": 2}})["job_id"]
-        wait_until(lambda: any(s.get("waiting") for s in self.user.job(job)["stages"]), 20, "it says why it waits")
+        waiting = lambda: [s["waiting"]["code"] for s in self.user.job(job)["stages"] if s.get("waiting")]
+        wait_until(waiting, 20, "it says why it waits")
+        self.assertEqual(waiting(), ["quarantined"])
         self.assertEqual(self.device("odd/cpu0")["slots_used"], 0)
         self.troupe("device", "enable", "odd/cpu0")
         self.user.wait_for_job(job, 60)
         self.troupe("device", "drain", "odd/cpu0", "--wait")
         self.assertEqual(self.device("odd/cpu0")["state"], "draining")
+        self.assertEqual(self.device("odd/cpu0")["status"], "draining")
 
     def test_what_cannot_be_is_said(self):
         self.troupe("node", "add", "here")

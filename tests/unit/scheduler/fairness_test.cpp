@@ -204,6 +204,37 @@ TEST(fairness, a_class_shifts_when_and_not_how_much) {
   EXPECT_THAT(order, ::testing::ElementsAre("soon", "plain", "later"));
 }
 
+// Goal: each class of devices serves who has waited longest in one of so many of its own starts. Method: two classes
+// whose starts alternate, so that counted together each one of so many would fall to the same class.
+TEST(fairness, who_has_waited_longest_is_served_whatever_other_classes_of_devices_start) {
+  limits bounds;
+  bounds.aging_period = 4;
+  bounds.aging_after_ms = 1'000;
+  bounds.class_shares_min = {};
+  bounds.preemptible_lag_ms = 1'000'000'000;
+  for (int first : {0, 1}) {
+    world w(bounds);
+    w.device("a/cpu0", 1, 0, {"k.a"});
+    w.device("b/cpu0", 1, 0, {"k.b"});
+    int n = 0;
+    auto flood = [&](const std::string& kind) { w.queue(st(kind + std::to_string(n++)).of("flood").kind(kind)); };
+    for (const auto* kind : {"k.a", "k.b", "k.a", "k.b"})
+      flood(kind);
+    w.queue(st("patient").of("bob").kind("k.a").in(priority_class::preemptible));
+    w.now += 2'000;
+    int starts_on_a = 0;
+    for (int i = first; w.place_of("patient").empty() && starts_on_a < 100; ++i) {
+      auto kind = std::string(i % 2 == 0 ? "k.a" : "k.b");
+      flood(kind);
+      auto runs = std::find_if(w.running.begin(), w.running.end(),
+                               [&](const auto& r) { return r.first.job.value.starts_with(kind); });
+      w.end(runs->first);
+      starts_on_a += i % 2 == 0 ? 1 : 0;
+    }
+    EXPECT_LE(starts_on_a, 4);
+  }
+}
+
 TEST(fairness, the_preemptible_class_is_served_while_another_floods_the_queue) {
   world w;
   w.device("a/cpu0");

@@ -337,6 +337,21 @@ TEST(quarantine, ends_by_time_and_comes_back_with_the_next_failure) {
   EXPECT_TRUE(only<quarantined>(w.end("four", outcome::device_fault)).has_value());
 }
 
+TEST(quarantine, by_an_operator_ends_with_his_word_and_not_by_time) {
+  world w;
+  w.device("a/cpu0");
+  w.tell(device_drain{{"a/cpu0"}, true});
+  w.queue(st("film"));
+  EXPECT_EQ(w.why("film"), "quarantined");
+  w.now += 10'000'000;
+  w.tell(tick{});
+  EXPECT_EQ(w.why("film"), "quarantined");
+  w.tell(device_drain{{"a/cpu0"}});
+  EXPECT_EQ(w.why("film"), "draining");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("film"), "a/cpu0");
+}
+
 TEST(exclusion, keeps_a_stage_from_a_device_that_failed_it_while_another_could_run_it) {
   world w;
   w.device("a/cpu0", 4);
