@@ -120,30 +120,42 @@ void device_pool::vacate(index device, std::uint32_t vram_mib) {
   record.overfull = record.overfull && (record.slots_used > record.slots || record.vram_used > record.vram_mib);
 }
 
-void device_pool::warm(index device, index model, std::uint32_t vram_mib) {
-  if (model == none)
-    return;
+void device_pool::warm(index device, warm_model wanted, std::span<const index> in_use, timestamp settled) {
   auto& record = devices_[device];
-  if (!record.warm.empty() && record.warm.back().model == model)
-    return;
+  auto& warm = record.warm;
   auto forget = [&](auto which) {
     if (record.has_room)
       warm_room_[which->model].erase(record.room);
-    record.warm.erase(which);
+    warm.erase(which);
   };
-  auto known = std::find_if(record.warm.begin(), record.warm.end(), [&](const auto& w) { return w.model == model; });
-  if (known != record.warm.end())
+  auto known = std::find_if(warm.begin(), warm.end(), [&](const auto& w) { return w.model == wanted.model; });
+  if (known != warm.end()) {
+    wanted.loaded = known->loaded;
     forget(known);
-  auto held = vram_mib;
-  for (const auto& other : record.warm)
-    held += other.vram_mib;
-  while (!record.warm.empty() && (record.warm.size() >= warm_max_ || held > record.vram_mib)) {
-    held -= record.warm.front().vram_mib;
-    forget(record.warm.begin());
   }
-  record.warm.push_back({model, vram_mib});
+  auto is_idle = [&](const auto& w) { return std::find(in_use.begin(), in_use.end(), w.model) == in_use.end(); };
+  std::uint64_t held = record.vram_used;
+  for (const auto& other : warm)
+    held += is_idle(other) ? other.vram_mib : 0;
+  auto is_full = [&] { return wanted.model != none && warm.size() >= warm_max_; };
+  while (is_full() || held > record.vram_mib) {
+    auto goes =
+        std::find_if(warm.begin(), warm.end(), [&](const auto& w) { return is_idle(w) && w.loaded <= settled; });
+    if (goes == warm.end())
+      goes = std::find_if(warm.begin(), warm.end(), is_idle);
+    if (goes == warm.end() && !is_full())
+      break;
+    if (goes == warm.end())
+      goes = warm.begin();
+    else
+      held -= goes->vram_mib;
+    forget(goes);
+  }
+  if (wanted.model == none)
+    return;
+  warm.push_back(wanted);
   if (record.has_room)
-    warm_room_[model].insert(record.room);
+    warm_room_[wanted.model].insert(record.room);
 }
 
 void device_pool::go_down(index device) {

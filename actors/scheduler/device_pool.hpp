@@ -9,6 +9,7 @@
 
 #include <array>
 #include <set>
+#include <span>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
@@ -18,6 +19,7 @@ namespace troupe::scheduling {
 struct warm_model {
   index model = none;
   std::uint32_t vram_mib = 0;
+  timestamp loaded = 0; // from when on, as far as is known
 };
 
 /// What runs on a device: the number of its running_record, and its attempt.
@@ -120,8 +122,9 @@ public:
   /// A stage begins or ends on it.
   void occupy(index device, std::uint32_t vram_mib);
   void vacate(index device, std::uint32_t vram_mib);
-  /// Remembers a model as loaded; the least recently used go where VRAM or the count runs out.
-  void warm(index device, index model, std::uint32_t vram_mib);
+  /// A stage begins there whose model, if it has one, is loaded from then on. Where VRAM or the count runs out, others
+  /// are forgotten that no stage is using: those loaded before `settled` first, of these the least recently used.
+  void warm(index device, warm_model wanted, std::span<const index> in_use, timestamp settled);
   bool is_warm(const device_record& device, index model) const;
   /// Devices with room that have the model warm; null when there are none.
   const std::set<room_key>* warm_room(index model) const;

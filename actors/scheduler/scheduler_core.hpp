@@ -135,6 +135,10 @@ private:
   std::optional<priority_class> class_in_want(const device_class& own) const;
   static void note_use(device_class& own, std::size_t which, std::uint32_t run_ms);
   index choose_line(const device_record& device, std::optional<priority_class> only);
+  index choose_line(const device_record& device, std::optional<priority_class> only, std::uint32_t room_to_load);
+  boost::container::small_vector<index, 4> models_in_use(const device_record& device) const;
+  std::uint32_t room_to_load(const device_record& device) const;
+  double load_ms(index work, const device_record& device) const;
   index choose_aged(const device_record& device);
   bool may_run(const device_record& device, index bucket) const;
   index choose_device(index bucket, index stage) const;

@@ -158,8 +158,37 @@ void scheduler_core::note_use(device_class& own, std::size_t which, std::uint32_
     use /= 2;
 }
 
-// `only`: of that class, or none.
+boost::container::small_vector<index, 4> scheduler_core::models_in_use(const device_record& device) const {
+  boost::container::small_vector<index, 4> out;
+  for (const auto& r : device.running)
+    out.push_back(queue_.front_of(running_[r.run].bucket).model);
+  return out;
+}
+
+// VRAM for a model that is not loaded there, such that none is pushed out that is in use or was loaded only just now.
+std::uint32_t scheduler_core::room_to_load(const device_record& device) const {
+  const auto in_use = models_in_use(device);
+  std::uint32_t kept = 0, count = 0;
+  for (const auto& warm : device.warm) {
+    auto is_used = std::find(in_use.begin(), in_use.end(), warm.model) != in_use.end();
+    auto is_fresh = now_ - warm.loaded < limits_.residency_min_ms;
+    count += is_used || is_fresh ? 1 : 0;
+    kept += is_fresh && !is_used ? warm.vram_mib : 0; // what is used is not free
+  }
+  auto free = device.vram_free();
+  return count < limits_.warm_models_max && free > kept ? free - kept : 0;
+}
+
+// `only`: of that class, or none. A line whose model would push out one that was loaded only just now comes after all
+// others: each load is to be of some use.
 index scheduler_core::choose_line(const device_record& device, std::optional<priority_class> only) {
+  auto gentle = room_to_load(device);
+  auto line = choose_line(device, only, gentle);
+  return line != none || gentle == device.vram_free() ? line : choose_line(device, only, device.vram_free());
+}
+
+index scheduler_core::choose_line(const device_record& device, std::optional<priority_class> only,
+                                  std::uint32_t room_to_load) {
   // To know what comes first in a bucket costs more than to know what it cannot come before: the most promising bucket
   // is looked into first, and nearly all others then need not be.
   ++looks_;
@@ -168,15 +197,17 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
   const std::array<virtual_time, 3> shifts = {
       shift_of(priority_class{0}, limits_), shift_of(priority_class{1}, limits_), shift_of(priority_class{2}, limits_)};
   const auto room = device.vram_free();
+  auto is_warm = [&](const bucket_front& front) { return front.model != none && warm_on_[front.model] == looks_; };
   auto shift_here = [&](const bucket_front& front) {
-    auto warm = front.model != none && warm_on_[front.model] == looks_;
-    return shifts[static_cast<std::size_t>(front.priority)] - (warm ? limits_.warm_lead_ms * 1000 : 0);
+    return shifts[static_cast<std::size_t>(front.priority)] - (is_warm(front) ? limits_.warm_lead_ms * 1000 : 0);
   };
   // No stage of it has a lower key for this device; out_of_question where it has none for it.
   constexpr auto out_of_question = std::numeric_limits<virtual_time>::max();
   auto bound_here = [&](index bucket) {
     const auto& front = queue_.front_of(bucket);
     if (front.empty || front.vram_mib > room || (only && front.priority != *only))
+      return out_of_question;
+    if (front.vram_mib > room_to_load && !is_warm(front))
       return out_of_question;
     if ((front.picky || device.reserved_for != none) && !may_run(device, bucket))
       return out_of_question;
@@ -267,14 +298,20 @@ bool scheduler_core::is_far(index stage, const device_record& device) const {
                                              [&](const auto& node) { return node.value == device.node; });
 }
 
-// Until it would have ended there.
+double scheduler_core::load_ms(index work, const device_record& device) const {
+  const auto* known =
+      device.of_class == none ? nullptr : run_times_.find(work, devices_.classes()[device.of_class].type);
+  return known != nullptr && known->loads > 0 ? static_cast<double>(known->load_ms) : load_guess_ms;
+}
+
+// Until it would have ended there, and what it pushes out is loaded again.
 double scheduler_core::cost_ms(index stage, index bucket, const device_record& device) const {
   const auto& record = queue_.bucket_at(bucket);
   const auto* known = run_times_.find(record.work, devices_.classes()[device.of_class].type);
   double out =
       known != nullptr ? static_cast<double>(known->mean_ms) : static_cast<double>(stage_at(stage).estimate_ms);
   if (is_cold(device, record.wanted.model))
-    out += known != nullptr && known->loads > 0 ? known->load_ms : load_guess_ms;
+    out += load_ms(record.work, device) + (record.wanted.vram_mib > room_to_load(device) ? load_guess_ms : 0);
   if (is_far(stage, device))
     out += known != nullptr && known->transfers > 0 ? known->transfer_ms : transfer_guess_ms;
   return out;
@@ -371,7 +408,10 @@ index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t atte
   devices_.at(at).running.push_back({number, attempt});
   auto& own = queue_.bucket_at(stage.bucket);
   devices_.occupy(at, own.wanted.vram_mib);
-  devices_.warm(at, own.wanted.model, own.wanted.vram_mib);
+  auto in_use = models_in_use(devices_.at(at));
+  devices_.warm(
+      at, {own.wanted.model, own.wanted.vram_mib, now_ + static_cast<timestamp>(load_ms(own.work, devices_.at(at)))},
+      in_use, now_ - limits_.residency_min_ms);
   queue_.started(stage.account);
   ++own.running;
   return number;

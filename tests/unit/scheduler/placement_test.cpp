@@ -48,6 +48,45 @@ TEST(placement, forgets_the_model_used_longest_ago_when_vram_runs_out) {
   EXPECT_EQ(devices[0]["warm"], json::array({"two"}));
 }
 
+TEST(placement, forgets_no_model_that_a_stage_is_using) {
+  world w;
+  w.device("a/gpu", 2, 24'000);
+  w.queue(st("long").model("used").vram(8'000));
+  for (const auto* model : {"one", "two", "three"}) {
+    w.queue(st(model).model(model).vram(8'000));
+    w.end(model);
+  }
+  EXPECT_EQ(w.core.inspect()["devices"][0]["warm"], json::array({"used", "two", "three"}));
+  w.queue(st("large").vram(16'000)); // of no model, and takes their place all the same
+  EXPECT_EQ(w.core.inspect()["devices"][0]["warm"], json::array({"used"}));
+}
+
+// Goal: a model that was loaded is of use for a while before another takes its place, and no device rests for it.
+// Method: two accounts with models of which one fits, and the one whose turn it is wants the other model.
+TEST(placement, keeps_a_model_for_its_residency_while_there_is_work_for_it) {
+  limits bounds;
+  bounds.residency_min_ms = 5'000;
+  world w(bounds);
+  w.device("a/gpu", 1, 24'000);
+  auto alices = [](int i) { return st("alice" + std::to_string(i)).of("alice").model("wan").vram(16'000); };
+  auto bobs = [](int i) { return st("bob" + std::to_string(i)).of("bob").model("sdxl").vram(16'000); };
+  w.queue(alices(0).takes(60'000));
+  auto loaded = w.now + 2'000; // a load is taken for 2 s
+  w.queue(alices(1).takes(60'000));
+  w.queue(alices(2).takes(60'000));
+  w.queue(bobs(0));
+  w.now = loaded + 1'000;
+  w.end("alice0", outcome::ok, 60'000);
+  ASSERT_EQ(w.place_of("alice1"), "a/gpu") << "it is bob's turn, but the model has just been loaded";
+  w.now = loaded + 5'000;
+  w.end("alice1", outcome::ok, 60'000);
+  ASSERT_EQ(w.place_of("bob0"), "a/gpu");
+  w.tell(stage_withdrawn{{{"alice2"}, 0}});
+  w.end("bob0");
+  w.queue(alices(3));
+  EXPECT_EQ(w.place_of("alice3"), "a/gpu") << "nothing else waits: the device does not rest";
+}
+
 TEST(placement, takes_the_least_loaded_among_equals) {
   world w;
   w.device("a/cpu0", 2);
