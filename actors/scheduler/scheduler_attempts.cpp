@@ -26,15 +26,13 @@ std::vector<std::uint32_t> scheduler_core::attempts_by_class(bool (*counts)(cons
 // A stage that is not preemptible and waits too long stops one that is, where those hold more than their class's share.
 //
 // There is no cycle, and it ends:
-//  * let a stage "stop for" another where it loses its device to it. Only stages of the classes interactive and
-//  standard
-//    are stopped for (the loop below passes the preemptible ones over), and only those of the class preemptible are
-//    stopped (choose_victim). A stage's class never changes. So along "stops for" the class goes from preemptible to
-//    another and never back: no chain is longer than one step, and none returns to where it began;
+//  * let a stage "stop for" another where it loses its device to it. Stopped for are only stages of the classes
+//    interactive and standard (the loop below passes the others over), and stopped only those of the class preemptible
+//    (choose_victim). A stage's class never changes. So along "stops for" the class goes from preemptible to another
+//    and never back: no chain is longer than one step, and none returns to where it began;
 //  * what is stopped waits again as what it was, preemptible, and so stops nothing;
-//  * the room is kept (reserved) for the bucket that it was made for, so it is not given back to the stopped stage
-//  while
-//    that bucket waits; and a bucket that has room kept gets no more made;
+//  * the room is kept (reserved) for the bucket that it was made for: the stopped stage gets it back only where that
+//    bucket waits no more, or is not delayed (may_backfill). And a bucket that has room kept gets no more made;
 //  * each stage is stopped at most preemptions_max times, so there are at most that many stops for each stage that ever
 //    came, whatever else happens.
 void scheduler_core::preempt() {

@@ -562,6 +562,8 @@ void scheduler_core::on(const tick&) {
       device.unclaimed.clear(); // nobody wants them: whoever runs the node has been told to stop them
       offered_.push_back(at);
     }
+    if (device.reserved_for != none && device.slots_free() > 0)
+      offered_.push_back(at); // others may fit in before what it is kept for
     if (!device.up && !device.running.empty() && now_ - device.expected_since >= limits_.reattach_ms)
       lose(at);
     devices_.forget_if_empty(at);

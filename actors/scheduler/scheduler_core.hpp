@@ -55,7 +55,8 @@ public:
   ///  1. a stage is either waiting or running, on one device or, where it may and is a straggler, on two;
   ///  2. no stage is started above a device's slots or VRAM;
   ///  3. an account never has more stages started than its cap;
-  ///  4. no stage waits while a device that may run it has room for it and its account is under the cap;
+  ///  4. no stage waits while a device that may run it, and is not kept for another, has room for it and its account is
+  ///     under the cap;
   ///  5. attempts rise; a report of another attempt than the current one changes nothing;
   ///  6. a device that drains, is quarantined or is down gets no stage;
   ///  7. counts (of queue, account, bucket, device) equal what is there.
@@ -141,6 +142,8 @@ private:
   double load_ms(index work, const device_record& device) const;
   index choose_aged(const device_record& device);
   bool may_run(const device_record& device, index bucket) const;
+  bool may_backfill(const device_record& device, index bucket) const;
+  timestamp ends_at_earliest(const running_record& run) const;
   index choose_device(index bucket, index stage) const;
   void begin(index line, index device);
   index occupy(const admitted& stage, index device, std::uint64_t attempt);

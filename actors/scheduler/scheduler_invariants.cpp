@@ -81,9 +81,13 @@ void scheduler_core::check_nothing_startable_waits() const {
   for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket) {
     if (!queue_.buckets().used(bucket) || !someone_may_start(bucket))
       continue;
+    auto is_kept_for_another = [&](index device) {
+      auto reserved_for = devices_.at(device).reserved_for;
+      return reserved_for != none && reserved_for != bucket;
+    };
     for (auto c : classes_for(bucket))
       for (auto device : devices_.classes()[c].devices)
-        TROUPE_CHECK(!may_run(devices_.at(device), bucket));
+        TROUPE_CHECK(!may_run(devices_.at(device), bucket) || is_kept_for_another(device));
   }
 }
 

@@ -172,6 +172,75 @@ TEST(placement, keeps_a_device_for_a_large_stage_that_small_ones_would_keep_out_
   EXPECT_EQ(w.place_of("large"), "a/gpu");
 }
 
+// A device of 10,000 MiB on which a stage runs that takes a minute, and which is kept for one that wants all of it.
+class backfill : public ::testing::Test {
+protected:
+  backfill() : w(bounds()) {
+    w.device("a/gpu", 3, 10'000, {"long", "short", "new"});
+    for (int i = 0; i < 20; ++i) {
+      learn("long", 60'000);
+      learn("short", 1'000);
+    }
+    w.queue(st("running").kind("long").vram(5'000).of("alice"));
+    began = w.now;
+  }
+  static limits bounds() {
+    limits out;
+    out.reserve_after_ms = 1'000;
+    return out;
+  }
+  void learn(const std::string& kind, std::uint32_t run_ms) {
+    w.queue(st("past").kind(kind));
+    w.end("past", outcome::ok, run_ms);
+  }
+  void keep_for(std::uint32_t vram) {
+    w.queue(st("large").kind("new").vram(vram).of("large"));
+    w.now += 2'000;
+    w.tell(tick{});
+    ASSERT_EQ(w.place_of("large"), "");
+    ASSERT_EQ(w.core.inspect()["devices"][0]["reserved"], true);
+  }
+  std::string place_after_tick(const stage_builder& stage) {
+    w.queue(stage);
+    w.tell(tick{});
+    return w.place_of(stage.asked.ref.job.value);
+  }
+
+  world w;
+  timestamp began = 0;
+};
+
+TEST_F(backfill, starts_a_stage_that_ends_before_what_the_device_is_kept_for_could_begin) {
+  keep_for(10'000);
+  EXPECT_EQ(place_after_tick(st("early").kind("short").vram(1'000)), "a/gpu");
+  w.end("early");
+  w.now = began + 59'000;
+  EXPECT_EQ(place_after_tick(st("late").kind("short").vram(1'000)), "");
+  w.end("running");
+  EXPECT_EQ(w.place_of("large"), "a/gpu");
+}
+
+TEST_F(backfill, starts_nothing_whose_end_nobody_knows) {
+  keep_for(10'000);
+  EXPECT_EQ(place_after_tick(st("unknown").kind("new").vram(1'000)), "");
+  EXPECT_EQ(w.why("unknown"), "reserved");
+}
+
+TEST_F(backfill, starts_nothing_beside_what_may_end_at_any_time) {
+  w.queue(st("unsure").kind("new").vram(1'000));
+  w.end("running");
+  keep_for(10'000);
+  EXPECT_EQ(place_after_tick(st("early").kind("short").vram(1'000)), "");
+}
+
+TEST_F(backfill, starts_a_stage_of_any_length_that_fits_beside_what_the_device_is_kept_for) {
+  keep_for(6'000);
+  EXPECT_EQ(place_after_tick(st("wide").kind("new").vram(4'001)), "");
+  EXPECT_EQ(place_after_tick(st("narrow").kind("new").vram(4'000)), "a/gpu");
+  w.end("running");
+  EXPECT_EQ(w.place_of("large"), "a/gpu");
+}
+
 TEST(placement, learns_how_long_stages_take) {
   world w;
   w.device("a/cpu0");
