@@ -13,8 +13,8 @@ struct bench_flows_options {
   int submits = 20'000; // while every slot is busy
   int submitters = 128; // connections for those
 };
-/// `troupe bench flows`: prints submits/s, flows/s, unloaded p50 and p99, syncs per flow, and then submits/s of jobs
-/// that only wait.
+/// `troupe bench flows`: prints submits/s, flows/s, unloaded p50 and p99, syncs per flow, then submits/s of jobs that
+/// only wait, and last how soon an idle node has an order, unloaded, on a head of its own.
 int bench_flows(const bench_flows_options& options);
 
 struct bench_ledger_options {

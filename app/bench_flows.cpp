@@ -1,4 +1,5 @@
 #include "app/bench.hpp"
+#include "app/bench_crowd.hpp"
 #include "app/bench_head.hpp"
 #include "common/exit_codes.hpp"
 
@@ -103,7 +104,7 @@ void print_unloaded(std::uint16_t port, const std::string& headers, int count, f
       continue;
     auto end = done.wait_for(answer->second.value("job_id", std::string{}));
     if (end != bench_clock::time_point::max())
-      ms.push_back(std::chrono::duration<double, std::milli>(end - begin).count());
+      ms.push_back(ms_between(begin, end));
   }
   if (ms.empty())
     return;
@@ -111,6 +112,78 @@ void print_unloaded(std::uint16_t port, const std::string& headers, int count, f
   std::printf(
       "unloaded, one flow at a time (%zu): p50 %.2f ms, p99 %.2f ms, from submit to the client's 'done' event\n",
       ms.size(), of.p50, of.p99);
+}
+
+struct submit {
+  std::string job;
+  bench_clock::time_point sent, answered;
+};
+
+/// One flow at a time, each when the one before it is told to be done; up to the first that goes wrong.
+std::vector<submit> submit_one_by_one(std::uint16_t port, const std::string& headers, int count, finishes& done) {
+  std::vector<submit> out;
+  loopback_client client(port);
+  client.headers = headers;
+  for (int i = 0; i < count; ++i) {
+    auto sent = bench_clock::now();
+    auto answer = client.ask_json("POST", flow_path, flow);
+    auto answered = bench_clock::now();
+    if (!answer || answer->first != 202)
+      break;
+    auto job = answer->second.value("job_id", std::string{});
+    if (done.wait_for(job) == bench_clock::time_point::max())
+      break;
+    out.push_back({job, sent, answered});
+  }
+  return out;
+}
+
+void print_pickup(const std::vector<submit>& submits, const order_times& orders) {
+  std::vector<double> after_sent, after_answer;
+  for (const auto& one : submits)
+    if (auto order = orders.first.find(one.job); order != orders.first.end()) {
+      after_sent.push_back(ms_between(one.sent, order->second));
+      after_answer.push_back(std::max(0.0, ms_between(one.answered, order->second)));
+    }
+  auto print = [](const char* what, const std::vector<double>& ms) {
+    auto of = percentiles_of(ms);
+    auto early = std::count(ms.begin(), ms.end(), 0.0);
+    std::printf("  after %s: p50 %.2f ms, p99 %.2f ms (%zu", what, of.p50, of.p99, ms.size());
+    std::printf(early > 0 ? ", of which %td came before that and count as 0)\n" : ")\n", early);
+  };
+  std::printf("pickup, one flow at a time: the order of a job's first stage is with an idle node\n");
+  print("the submit was sent", after_sent);
+  print("the submit was answered, and is on the disk", after_answer);
+  std::printf("pickup of a later stage: its order is with the node\n");
+  print("the node said the end of the one before it", orders.after_end);
+  print("the head said that this end is on the disk", orders.after_acknowledgement);
+}
+
+/// On a head of its own whose only node is this process, so that one clock tells all moments.
+bool measure_pickup(const std::string& program, int count) {
+  auto data = make_bench_folder();
+  std::vector<submit> submits;
+  {
+    bench_head head(program, data,
+                    {"node.local=false", "cluster.listen=tcp://127.0.0.1:" + std::to_string(free_port())});
+    auto admin = head.start() ? admin_headers(head.port()) : std::string{};
+    auto accounts = make_accounts(head.port(), admin, 1);
+    auto members = add_nodes(head.port(), admin, 1);
+    if (!accounts.empty() && !members.empty()) {
+      crowd node(std::move(members), 1);
+      finishes done;
+      std::thread stream([&] { follow(head.port(), accounts[0], done); });
+      if (wait_for_node(head.port(), accounts[0]) && done.wait_count(1, std::chrono::seconds(30)))
+        submits = submit_one_by_one(head.port(), accounts[0], count, done);
+      print_pickup(submits, node.stop());
+      head.kill();
+      stream.join(); // it ends with its head
+    }
+  }
+  std::filesystem::remove_all(data);
+  if (submits.size() < static_cast<std::size_t>(count))
+    std::printf("only %zu of %d flows ended while pickup was measured\n", submits.size(), count);
+  return submits.size() == static_cast<std::size_t>(count);
 }
 
 /// Submits `count` times over as many connections as there are `clients`; how many were refused.
@@ -194,6 +267,8 @@ int bench_flows(const bench_flows_options& options) {
   }
   if (options.data.empty())
     std::filesystem::remove_all(data);
+  if (status == exit_ok && options.unloaded > 0 && !measure_pickup(options.program, options.unloaded))
+    status = exit_failure;
   std::fflush(stdout);
   std::_Exit(status); // the detached streams may still be reading their last bytes
 }

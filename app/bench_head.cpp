@@ -43,6 +43,10 @@ double seconds_since(bench_clock::time_point begin) {
   return std::chrono::duration<double>(bench_clock::now() - begin).count();
 }
 
+double ms_between(bench_clock::time_point begin, bench_clock::time_point end) {
+  return std::chrono::duration<double, std::milli>(end - begin).count();
+}
+
 bench_head::bench_head(std::string program, std::string data, std::vector<std::string> settings)
   : program_(std::move(program)), data_(std::move(data)), settings_(std::move(settings)) {
   for (const char* no_limit : {"limits.signup_per_address_hour=0", "limits.spend_per_user_minute=0",

@@ -18,6 +18,7 @@ namespace troupe::app {
 
 using bench_clock = std::chrono::steady_clock;
 double seconds_since(bench_clock::time_point begin);
+double ms_between(bench_clock::time_point begin, bench_clock::time_point end);
 
 /// A `troupe serve` on a free port, without the limits that would get in a bench's way. Stopped when destroyed.
 class bench_head {
