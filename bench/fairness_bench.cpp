@@ -1,5 +1,6 @@
 // Who gets what of the devices, in a simulation of the scheduler's core: shares against weights, splitting, and how
-// often a model is loaded. Usage: fairness_bench [SVG-FILE]; the seed is fixed, so that a run can be repeated.
+// often a model is loaded. Usage: fairness_bench [shares | split | loads] [SVG-FILE], by default all three; the seed is
+// fixed, so that a run can be repeated. Ends with 1 where a figure is not as it should be.
 
 #include "actors/scheduler/scheduler_core.hpp"
 
@@ -30,37 +31,100 @@ struct scenario {
 };
 
 struct outcome_of {
-  std::map<std::string, double> used_ms; // device time without loads, by account
+  std::map<std::string, double> used_ms; // device time by account, with the loads that its stages waited for
   std::size_t ended = 0, cold = 0;
   std::vector<std::map<std::string, double>> over_time; // used so far, at each hundredth
 };
 
-/// Every account always has work waiting; what a stage takes is known to nobody before it has ended.
+struct stage {
+  const account_plan* account = nullptr;
+  std::uint64_t number = 0; // of the account's
+  std::size_t model = 0;
+  std::int64_t run_ms = 0; // once its model is loaded; known to nobody before it has ended
+};
+
+/// What an account submits, one stage after the other: the same whoever schedules it, and whatever the others do.
+class workload {
+public:
+  workload(const scenario& what, const account_plan& of, std::uint32_t seed) : what_(what), of_(of), chance_(seed) {}
+  stage next() {
+    auto model = chance_() % what_.models;
+    auto run = static_cast<double>(what_.run_ms) * length_(chance_);
+    return {&of_, number_++, model, std::max<std::int64_t>(1, std::llround(run))};
+  }
+
+private:
+  const scenario& what_;
+  const account_plan& of_;
+  std::mt19937 chance_;
+  std::lognormal_distribution<double> length_{-0.125, 0.5}; // mean 1
+  std::uint64_t number_ = 0;
+};
+
+std::map<std::string, workload> workloads_of(const scenario& what) {
+  std::map<std::string, workload> out;
+  for (const auto& account : what.accounts)
+    out.try_emplace(account.name, what, account, 20261121u + static_cast<std::uint32_t>(out.size()));
+  return out;
+}
+
+/// Devices that hold one model at a time, and the time they are used.
+class machines {
+public:
+  explicit machines(const scenario& what) : what_(what), loaded_(what.devices, what.models) {}
+  bool holds(std::size_t device, std::size_t model) const { return loaded_[device] == model; }
+  /// What the stage takes there: a node counts a load as part of its run.
+  std::int64_t run(std::size_t device, const stage& of) {
+    auto cold = !holds(device, of.model);
+    loaded_[device] = of.model;
+    loads_ += cold ? 1 : 0;
+    return of.run_ms + (cold ? what_.load_ms : 0);
+  }
+  void ended(const stage& of, std::int64_t took) {
+    out_.used_ms[of.account->name] += static_cast<double>(took);
+    if (++out_.ended % (what_.jobs / 100) == 0)
+      out_.over_time.push_back(out_.used_ms);
+  }
+  bool enough() const { return out_.ended == what_.jobs; }
+  outcome_of result() {
+    out_.cold = loads_;
+    return out_;
+  }
+
+private:
+  const scenario& what_;
+  std::vector<std::size_t> loaded_;
+  std::size_t loads_ = 0;
+  outcome_of out_;
+};
+
+/// The scheduler's core. Every account always has work waiting.
 class simulation {
 public:
-  explicit simulation(const scenario& what) : what_(what), core_(wide(), 1) {
-    for (std::size_t d = 0; d < what_.devices; ++d) {
-      auto id = "n" + std::to_string(d / 8) + "/cuda" + std::to_string(d % 8);
-      tell(device_up{{id}, {"n" + std::to_string(d / 8)}, "cuda", {"video"}, 1, vram_mib});
-    }
+  explicit simulation(const scenario& what)
+    : what_(what), core_(wide(), 1), workloads_(workloads_of(what_)), machines_(what_) {
     for (const auto& account : what_.accounts)
       for (std::size_t i = 0; i < backlog; ++i)
         submit(account);
+    for (std::size_t d = 0; d < what_.devices; ++d) {
+      auto id = "n" + std::to_string(d / 8) + "/cuda" + std::to_string(d % 8);
+      devices_[id] = d;
+      tell(device_up{{id}, {"n" + std::to_string(d / 8)}, "cuda", {"video"}, 1, vram_mib});
+    }
   }
+  simulation(const simulation&) = delete;
+  simulation& operator=(const simulation&) = delete;
 
   outcome_of run() {
-    while (out_.ended < what_.jobs) {
+    while (!machines_.enough()) {
       auto next = running_.top();
       running_.pop();
       now_ = std::max(now_, next.at);
-      ++out_.ended;
-      out_.used_ms[next.account->name] += static_cast<double>(next.run_ms);
-      if (out_.ended % (what_.jobs / 100) == 0)
-        out_.over_time.push_back(out_.used_ms);
-      submit(*next.account);
-      tell(stage_ended{next.ref, next.attempt, next.device, outcome::ok, static_cast<std::uint32_t>(next.run_ms)});
+      machines_.ended(next.what, next.took);
+      submit(*next.what.account);
+      tell(stage_ended{next.ref, next.attempt, next.device, outcome::ok, static_cast<std::uint32_t>(next.took)});
     }
-    return out_;
+    return machines_.result();
   }
 
 private:
@@ -68,11 +132,11 @@ private:
   static constexpr std::uint32_t vram_mib = 24'576, model_mib = 20'480; // one model at a time
 
   struct attempt {
-    std::int64_t at = 0, run_ms = 0;
+    std::int64_t at = 0, took = 0;
     stage_ref ref;
     std::uint64_t attempt = 0;
     device_id device;
-    const account_plan* account = nullptr;
+    stage what;
     bool operator<(const struct attempt& other) const { return at > other.at; }
   };
 
@@ -83,17 +147,17 @@ private:
   }
 
   void submit(const account_plan& of) {
-    auto number = submitted_[of.name]++;
+    auto next = workloads_.at(of.name).next();
     stage_request request;
-    request.ref = {job_id{of.name + "-" + std::to_string(number / of.stages_per_job)},
-                   static_cast<std::uint32_t>(number % of.stages_per_job)};
+    request.ref = {job_id{of.name + "-" + std::to_string(next.number / of.stages_per_job)},
+                   static_cast<std::uint32_t>(next.number % of.stages_per_job)};
     request.account = account_id{of.name};
     request.weight = of.weight;
     request.kind = "video";
-    request.model = "model" + std::to_string(chance_() % what_.models);
+    request.model = "model" + std::to_string(next.model);
     request.vram_mib = model_mib;
     request.estimate_ms = static_cast<std::uint32_t>(what_.run_ms);
-    wanted_[request.ref] = {&of, request.model};
+    waiting_[request.ref] = next;
     tell(stage_queued{std::move(request)});
   }
 
@@ -106,50 +170,63 @@ private:
   }
 
   void begin(const start& s) {
-    auto [account, model] = wanted_.at(s.ref);
-    wanted_.erase(s.ref);
-    auto& loaded = loaded_[s.device.value];
-    auto load = loaded == model ? 0 : what_.load_ms;
-    out_.cold += loaded == model ? 0 : 1;
-    loaded = model;
-    auto run = std::max<std::int64_t>(1, std::llround(static_cast<double>(what_.run_ms) * length_(chance_)));
-    running_.push({now_ + load + run, run, s.ref, s.attempt, s.device, account});
+    auto what = waiting_.at(s.ref);
+    waiting_.erase(s.ref);
+    auto took = machines_.run(devices_.at(s.device.value), what);
+    running_.push({now_ + took, took, s.ref, s.attempt, s.device, what});
   }
 
-  scenario what_;
+  const scenario what_;
   scheduler_core core_;
   std::int64_t now_ = 1;
-  std::mt19937 chance_{20261121};
-  std::lognormal_distribution<double> length_{-0.125, 0.5}; // mean 1
-  std::map<std::string, std::uint64_t> submitted_;
-  std::map<stage_ref, std::pair<const account_plan*, std::string>> wanted_;
-  std::map<std::string, std::string> loaded_; // device → model
+  std::map<std::string, workload> workloads_;
+  machines machines_;
+  std::map<std::string, std::size_t> devices_;
+  std::map<stage_ref, stage> waiting_;
   std::priority_queue<attempt> running_;
-  outcome_of out_;
 };
 
-/// The same work, first come, first served, on whichever device is free.
-std::size_t cold_loads_in_order_of_arrival(const scenario& what) {
-  std::mt19937 chance{20261121};
-  std::vector<std::size_t> loaded(what.devices, what.models);
-  std::lognormal_distribution<double> length{-0.125, 0.5};
-  using free_at = std::pair<double, std::size_t>; // when a device is free
-  std::priority_queue<free_at, std::vector<free_at>, std::greater<>> devices;
+/// First come, first served, on whichever device is free, rather one that holds the model. It is as fair as the core's
+/// order: each account's stages come as often as its weight says, evenly, so that it gets what is its share.
+outcome_of in_order_of_arrival(const scenario& what) {
+  auto workloads = workloads_of(what);
+  using arrival = std::pair<double, std::size_t>; // by weight, account
+  std::priority_queue<arrival, std::vector<arrival>, std::greater<>> arrivals;
+  for (std::size_t a = 0; a < what.accounts.size(); ++a)
+    arrivals.push({1.0 / what.accounts[a].weight, a});
+  struct attempt {
+    std::int64_t at, took;
+    std::size_t device;
+    stage what;
+    bool operator>(const attempt& other) const { return at > other.at; }
+  };
+  std::priority_queue<attempt, std::vector<attempt>, std::greater<>> running;
+  machines devices(what);
+  std::vector<std::size_t> free(what.devices);
   for (std::size_t d = 0; d < what.devices; ++d)
-    devices.push({0, d});
-  std::size_t cold = 0;
-  for (std::size_t i = 0; i < what.jobs; ++i) {
-    auto [at, device] = devices.top();
-    devices.pop();
-    auto model = chance() % what.models;
-    bool load = loaded[device] != model;
-    cold += load ? 1 : 0;
-    loaded[device] = model;
-    devices.push(
-        {at + static_cast<double>(what.run_ms) * length(chance) + (load ? static_cast<double>(what.load_ms) : 0),
-         device});
+    free[d] = d;
+  for (std::int64_t now = 0; !devices.enough();) {
+    while (!free.empty()) {
+      auto [turn, a] = arrivals.top();
+      arrivals.pop();
+      arrivals.push({turn + 1.0 / what.accounts[a].weight, a});
+      auto next = workloads.at(what.accounts[a].name).next();
+      auto warm = std::find_if(free.begin(), free.end(), [&](auto d) { return devices.holds(d, next.model); });
+      auto on = warm == free.end() ? free.begin() : warm;
+      auto device = *on;
+      free.erase(on);
+      auto took = devices.run(device, next);
+      running.push({now + took, took, device, next});
+    }
+    do { // all that end in one moment
+      auto ended = running.top();
+      running.pop();
+      now = ended.at;
+      devices.ended(ended.what, ended.took);
+      free.push_back(ended.device);
+    } while (!devices.enough() && running.top().at == now);
   }
-  return cold;
+  return devices.result();
 }
 
 /// How far each account's part is from its weight's, in percent of its own; the largest.
@@ -205,29 +282,65 @@ void plot(const char* file, const scenario& what, const outcome_of& got) {
       << " stages one after the other; each point is a twentieth of them</text>\n</svg>\n";
 }
 
+bool judge(bool holds, const char* wanted) {
+  std::printf(holds ? " (wanted: %s)\n" : " NOT AS WANTED: %s\n", wanted);
+  return holds;
+}
+
+constexpr double share_off_max = 2, gain_max = 1, fewer_loads_min = 30; // percent
+
+const scenario weights{{{"free", 1}, {"creator", 2}, {"pro", 3}, {"studio", 4}}};
+
+bool shares_follow_weights(const char* picture) {
+  auto got = simulation(weights).run();
+  if (picture != nullptr)
+    plot(picture, weights, got);
+  auto off = worst_deviation(weights, got.used_ms);
+  std::printf("%zu stages, weights 1 to 4: the worst share is %.2f %% off its weight", got.ended, off);
+  return judge(off <= share_off_max, "2 % at most");
+}
+
+bool splitting_gains_nothing() {
+  auto got = simulation({{{"splits", 1, 1}, {"bundles", 1, 100}}}).run();
+  auto gain = 100 * (got.used_ms["splits"] / got.used_ms["bundles"] - 1);
+  std::printf("a stage a job against a hundred stages a job: %.2f %% more for who splits", gain);
+  return judge(gain <= gain_max, "nothing, and 1 % is chance");
+}
+
+bool loads_are_fewer_at_the_same_fairness() {
+  auto what = weights;
+  what.models = 24;
+  what.load_ms = 5'000;
+  auto got = simulation(what).run(), naive = in_order_of_arrival(what);
+  auto fewer = 100 * (1 - static_cast<double>(got.cold) / static_cast<double>(naive.cold));
+  std::printf("24 models on 16 devices that hold one each: %zu cold loads, %zu in order of arrival, %.0f %% fewer",
+              got.cold, naive.cold, fewer);
+  auto good = judge(fewer >= fewer_loads_min, "30 % at least");
+  auto off = worst_deviation(what, got.used_ms), naive_off = worst_deviation(what, naive.used_ms);
+  std::printf("  the worst share meanwhile, with the loads: %.2f %% off its weight", off);
+  good = judge(off <= share_off_max, "2 % at most") && good;
+  std::printf("  and in order of arrival: %.2f %% off its weight", naive_off);
+  return judge(naive_off <= share_off_max, "2 % at most, to be compared at the same fairness") && good;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
-  scenario weights{{{"free", 1}, {"creator", 2}, {"pro", 3}, {"studio", 4}}};
-  auto shares = simulation(weights).run();
-  std::printf("%zu stages, weights 1 to 4: the worst share is %.2f %% off its weight\n", shares.ended,
-              worst_deviation(weights, shares.used_ms));
-  if (argc > 1)
-    plot(argv[1], weights, shares);
-
-  scenario split{{{"splits", 1, 1}, {"bundles", 1, 100}}};
-  auto halves = simulation(split).run();
-  std::printf("a stage a job against a hundred stages a job: %.2f %% more for who splits\n",
-              100 * (halves.used_ms["splits"] / halves.used_ms["bundles"] - 1));
-
-  scenario models = weights;
-  models.models = 24;
-  models.load_ms = 5'000;
-  auto mixed = simulation(models).run();
-  auto naive = cold_loads_in_order_of_arrival(models);
-  std::printf("24 models on 16 devices that hold one each: %zu cold loads, %zu in order of arrival, %.0f %% fewer; the "
-              "worst share is %.2f %% off its weight\n",
-              mixed.cold, naive, 100 * (1 - static_cast<double>(mixed.cold) / static_cast<double>(naive)),
-              worst_deviation(models, mixed.used_ms));
-  return 0;
+  std::string only;
+  const char* picture = nullptr;
+  for (; argc > 1; --argc, ++argv) {
+    std::string word = argv[1];
+    if (word == "shares" || word == "split" || word == "loads")
+      only = word;
+    else
+      picture = argv[1];
+  }
+  bool good = true;
+  if (only.empty() || only == "shares")
+    good = shares_follow_weights(picture) && good;
+  if (only.empty() || only == "split")
+    good = splitting_gains_nothing() && good;
+  if (only.empty() || only == "loads")
+    good = loads_are_fewer_at_the_same_fairness() && good;
+  return good ? 0 : 1;
 }
