@@ -84,6 +84,7 @@ struct device_class {
   std::vector<index> kinds;   // sorted
   std::vector<index> devices; // up or down
   std::vector<index> buckets; // with waiting stages that it can serve
+  std::vector<index> pools;   // of its kinds, of those that were ever asked for
   std::set<room_key> room;
   std::uint32_t reservations = 0;
   virtual_time clock = 0;     // the highest virtual time at which a stage was started here

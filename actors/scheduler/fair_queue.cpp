@@ -4,6 +4,13 @@
 
 namespace troupe::scheduling {
 
+namespace {
+
+constexpr virtual_time owed_max = 15'000'000;   // more is given back at once
+constexpr virtual_time credit_max = 60'000'000; // that waiting for what cannot be served earns
+
+} // namespace
+
 // -- accounts ---------------------------------------------------------------------------------------------------------
 
 index fair_queue::find_account(const std::string& id) const {
@@ -15,8 +22,9 @@ index fair_queue::account(const std::string& id, std::uint32_t weight) {
   if (at == none) {
     at = accounts_.add();
     accounts_[at].id = id;
-    times_.resize(std::max<std::size_t>(times_.size(), at + 1));
-    times_[at] = 0;
+    uses_.resize(std::max(uses_.size(), (at + 1) * pools_.size()));
+    for (index pool = 0; pool < pools_.size(); ++pool)
+      use(at, pool) = {};
     account_by_id_.insert(flat_index::hash_of(id), at);
   }
   auto& record = accounts_[at];
@@ -39,33 +47,29 @@ bool fair_queue::ended(index account, timestamp now) {
   return was_at_cap && !at_cap(account);
 }
 
-void fair_queue::correct(index account, index bucket, index line, virtual_time amount) {
-  auto& record = accounts_[account];
-  auto more = std::max<virtual_time>(0, amount - record.owed);
-  record.owed = std::max<virtual_time>(0, record.owed - amount);
-  times_[account] += more;
-  if (line == none || lines_[line].account != account || lines_[line].bucket != bucket)
-    line = find_line(account, bucket);
-  if (line != none) {
-    auto& own = lines_[line];
-    own.floor += std::max<virtual_time>(0, amount - own.owed);
+void fair_queue::correct(index account, std::span<const index> pools, virtual_time amount) {
+  auto most_owed = virtual_time{0};
+  for (auto pool : pools) {
+    auto& own = use(account, pool);
+    own.time += std::max<virtual_time>(0, amount - own.owed);
     own.owed = std::max<virtual_time>(0, own.owed - amount);
+    most_owed = std::max(most_owed, own.owed);
   }
-  if (record.owed > debt_max_ / 4 || record.lines.empty())
+  if (most_owed > owed_max || accounts_[account].lines.empty())
     settle_debt(account);
 }
 
-// Its time goes back, and with it its keys; those in the orders must not be higher, so each line takes a new turn.
+// Its times go back, and with them its keys; those in the orders must not be higher, so each line takes a new turn.
 void fair_queue::settle_debt(index account) {
-  auto& record = accounts_[account];
-  times_[account] -= std::exchange(record.owed, 0);
-  for (auto at : record.lines) {
-    auto& line = lines_[at];
-    line.floor -= std::exchange(line.owed, 0);
-    if (line.ticket != 0) {
-      lose_turn(at);
-      take_turn(at);
-    }
+  for (index pool = 0; pool < pools_.size(); ++pool) {
+    auto& own = use(account, pool);
+    if (own.owed == 0)
+      continue;
+    auto in_order = own.ticket != 0;
+    take_out(account, pool);
+    own.time -= std::exchange(own.owed, 0);
+    if (in_order)
+      file(account, pool);
   }
 }
 
@@ -100,17 +104,64 @@ index fair_queue::find_bucket(const requirement& wanted) const {
   return known == bucket_numbers_.end() ? none : known->second;
 }
 
-index fair_queue::add_bucket(requirement wanted) {
+index fair_queue::add_pool(index like) {
+  decltype(uses_) wider((pools_.size() + 1) * accounts_.end());
+  for (index account = 0; account < accounts_.end(); ++account) {
+    auto* own = &wider[account * (pools_.size() + 1)];
+    for (index pool = 0; pool < pools_.size(); ++pool)
+      own[pool] = use(account, pool);
+    if (like != none) {
+      own[pools_.size()].time = own[like].time;
+      own[pools_.size()].owed = own[like].owed;
+    }
+  }
+  uses_.swap(wider);
+  pools_.emplace_back();
+  return static_cast<index>(pools_.size() - 1);
+}
+
+void fair_queue::take_bit(index bucket) {
+  auto& front = fronts_[bucket];
+  auto& pool = pools_[front.pool];
+  auto bit = std::min_element(pool.buckets.begin(), pool.buckets.end(),
+                              [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  bit->push_back(bucket);
+  front.bit = static_cast<std::uint8_t>(bit - pool.buckets.begin());
+  pool.shares_bits |= bit->size() > 1;
+}
+
+void fair_queue::give_bit(index bucket) {
+  auto& pool = pools_[fronts_[bucket].pool];
+  std::erase(pool.buckets[fronts_[bucket].bit], bucket);
+  pool.shares_bits = std::any_of(pool.buckets.begin(), pool.buckets.end(), [](const auto& b) { return b.size() > 1; });
+}
+
+void fair_queue::move(index bucket, index pool) {
+  auto each_line = [&](auto what) {
+    for (index at = 0; at < lines_.end(); ++at)
+      if (lines_.used(at) && lines_[at].bucket == bucket)
+        what(lines_[at]);
+  };
+  give_bit(bucket); // first: who shares the bit keeps it
+  each_line([this](const auto& line) { exit(line); });
+  fronts_[bucket].pool = pool;
+  take_bit(bucket);
+  each_line([this](const auto& line) { enter(line); });
+}
+
+index fair_queue::add_bucket(requirement wanted, index pool) {
   auto at = buckets_.add();
   buckets_[at].wanted = wanted;
   fronts_.resize(std::max<std::size_t>(fronts_.size(), at + 1));
-  fronts_[at] = {0, wanted.vram_mib, wanted.model, wanted.priority, true, !wanted.excluded.empty()};
+  fronts_[at] = {wanted.vram_mib, wanted.model, pool, 0, wanted.priority, true, !wanted.excluded.empty()};
+  take_bit(at);
   bucket_numbers_.emplace(std::move(wanted), at);
   return at;
 }
 
 void fair_queue::remove_bucket(index bucket) {
   TROUPE_CHECK(buckets_[bucket].waiting == 0);
+  give_bit(bucket);
   bucket_numbers_.erase(buckets_[bucket].wanted);
   buckets_.remove(bucket);
 }
@@ -170,28 +221,27 @@ void fair_queue::remove(index stage) {
 
 index fair_queue::join(index account, index bucket, virtual_time clock, timestamp now) {
   auto& owner = accounts_[account];
-  if (owner.waiting == 0) { // idling earns nothing
-    times_[account] = std::max(times_[account], clock);
-    owner.owed = std::min(owner.owed, times_[account] - clock);
-  }
+  auto& own = use(account, fronts_[bucket].pool);
+  // Idling earns nothing, and a line where nothing can be served not much.
+  auto earliest = own.lines == 0 ? clock : clock - credit_max;
+  own.time = std::max(own.time, earliest);
+  own.owed = std::min(own.owed, own.time - earliest);
   auto at = lines_.add();
   auto& line = lines_[at];
   line.account = account;
   line.bucket = bucket;
-  line.floor = clock;
-  line.ceiling = clock + debt_max_;
   line.account_position = static_cast<index>(owner.lines.size());
   owner.lines.push_back(at);
   by_account_.insert(flat_index::hash_of(account, bucket), at);
   buckets_[bucket].weights += owner.weight;
   ++buckets_[bucket].lines;
-  take_turn(at);
+  fronts_[bucket].empty = false;
+  enter(line);
   append_aged(at, now);
   return at;
 }
 
 void fair_queue::leave(index at) {
-  lose_turn(at);
   const auto& line = lines_[at];
   auto& owner = accounts_[line.account];
   auto last = owner.lines.back();
@@ -200,7 +250,8 @@ void fair_queue::leave(index at) {
   owner.lines.pop_back();
   by_account_.erase(flat_index::hash_of(line.account, line.bucket), at);
   buckets_[line.bucket].weights -= owner.weight;
-  --buckets_[line.bucket].lines;
+  fronts_[line.bucket].empty = --buckets_[line.bucket].lines == 0;
+  exit(line);
   if (owner.lines.empty())
     settle_debt(line.account);
   lines_.remove(at);
@@ -214,7 +265,10 @@ std::uint32_t fair_queue::ahead_in_line(index stage) const {
 
 bool fair_queue::is_next(index line) const {
   const auto& own = lines_[line];
-  return own.ticket != 0 && buckets_[own.bucket].turns.least().line == line;
+  const auto& front = fronts_[own.bucket];
+  const auto& order = pools_[front.pool].order;
+  auto first = order.find(front.work());
+  return first && order[*first].account == own.account;
 }
 
 index fair_queue::find_line(index account, index bucket) const {
@@ -224,40 +278,70 @@ index fair_queue::find_line(index account, index bucket) const {
 
 // -- turns ------------------------------------------------------------------------------------------------------------
 
-virtual_time fair_queue::key_of(index at) const {
-  const auto& line = lines_[at];
-  return std::min(std::max(times_[line.account], line.floor), line.ceiling);
+// The line counts in its pool.
+void fair_queue::enter(const line_record& line) {
+  const auto& front = fronts_[line.bucket];
+  auto& own = use(line.account, front.pool);
+  auto& order = pools_[front.pool].order;
+  ++own.lines;
+  own.work |= front.work();
+  if (own.ticket == 0)
+    file(line.account, front.pool);
+  else
+    order.set_work(order.find(own.key, own.ticket), own.work);
 }
 
-// What the key has risen to, or less; the line itself need not be looked at.
-virtual_time fair_queue::key_now(const turn& t) const {
-  return std::max(t.key, std::min(times_[t.account], t.ceiling));
+void fair_queue::exit(const line_record& line) {
+  const auto& front = fronts_[line.bucket];
+  auto& own = use(line.account, front.pool);
+  const auto& alike = pools_[front.pool].buckets[front.bit];
+  if (std::none_of(alike.begin(), alike.end(), [&](index b) { return find_line(line.account, b) != none; }))
+    own.work &= ~front.work(); // its place in the order learns of it when it comes up
+  if (--own.lines == 0)
+    take_out(line.account, front.pool);
+}
+
+void fair_queue::file(index account, index pool) {
+  auto& own = use(account, pool);
+  own.key = own.time;
+  own.ticket = ++tickets_;
+  pools_[pool].order.insert({own.key, own.ticket, own.work, account});
+}
+
+void fair_queue::take_out(index account, index pool) {
+  auto& own = use(account, pool);
+  auto& order = pools_[pool].order;
+  if (own.ticket != 0)
+    order.erase(order.find(own.key, own.ticket));
+  own.ticket = 0;
+}
+
+// The first with such work whose place is as its time is, and that is not at its cap. Those are taken out.
+std::optional<account_order::place> fair_queue::mended(index pool, std::uint64_t work, account_order::place from) {
+  auto& order = pools_[pool].order;
+  auto at = order.find(work, from);
+  for (; at; at = order.find(work, *at)) {
+    auto found = order[*at];
+    auto& own = use(found.account, pool);
+    if (at_cap(found.account) || own.time != found.key) {
+      order.erase(*at);
+      own.ticket = 0;
+      if (!at_cap(found.account))
+        file(found.account, pool);
+    } else if (own.work != found.work) {
+      order.set_work(*at, own.work);
+    } else {
+      break;
+    }
+  }
+  return at;
 }
 
 index fair_queue::head(index bucket) {
-  auto& own = buckets_[bucket];
-  auto out = none;
-  while (out == none && own.turns.open([this](const turn& t) { return key_now(t); })) {
-    auto first = own.turns.first();
-    if (auto key = key_now(first); key != first.key) {
-      own.turns.pop();
-      first.key = key;
-      own.turns.insert(first);
-    } else if (!counts(first)) {
-      own.turns.pop();
-    } else if (at_cap(first.account)) {
-      lose_turn(first.line);
-      lines_[first.line].parked = true;
-    } else if (key = key_of(first.line); key != first.key) {
-      own.turns.pop();
-      own.turns.insert({key, lines_[first.line].ceiling, first.ticket, first.line, first.account});
-    } else {
-      out = first.line;
-      prefetch(&stages_[lines_[out].first]);
-    }
-  }
-  show_front(bucket);
-  return out;
+  const auto& front = fronts_[bucket];
+  auto is_this = [bucket](index other) { return other == bucket; };
+  auto next = first(front.pool, front.work(), is_this);
+  return next ? find_line(next->account, bucket) : none;
 }
 
 bool fair_queue::counts(const aged_line& aged, index bucket) const {
@@ -282,78 +366,18 @@ index fair_queue::oldest(index bucket, timestamp latest) {
   return none;
 }
 
-void fair_queue::serve(index at, virtual_time amount, timestamp now) {
-  auto key = key_of(at);
-  auto& line = lines_[at];
-  auto bucket = line.bucket;
-  auto& own = buckets_[bucket];
-  auto& account = accounts_[line.account];
-  own.clock = std::max(own.clock, key);
-  times_[line.account] += amount - std::min(amount, account.owed);
-  account.owed -= std::min(amount, account.owed);
-  line.floor = std::max(line.floor, key) + amount - std::min(amount, line.owed);
-  line.owed -= std::min(amount, line.owed);
-  line.ceiling = std::max(line.floor, own.clock + debt_max_);
-  if (line.count > 1) {
-    lose_turn(at);
-    take_turn(at);
-    append_aged(at, now);
+void fair_queue::serve(index at, std::span<const index> pools, virtual_time amount, timestamp now) {
+  const auto& line = lines_[at];
+  for (auto pool : pools) {
+    auto& own = use(line.account, pool);
+    auto paid = std::min(amount, own.owed);
+    own.owed -= paid;
+    own.time += amount - paid;
   }
+  use(line.account, fronts_[line.bucket].pool).served = fronts_[line.bucket].bit;
+  if (line.count > 1)
+    append_aged(at, now);
   remove(line.first);
-}
-
-void fair_queue::unpark(index account, timestamp now, std::vector<index>& buckets) {
-  if (at_cap(account))
-    return;
-  for (auto at : accounts_[account].lines) {
-    auto& line = lines_[at];
-    if (!line.parked)
-      continue;
-    line.parked = false;
-    line.since = never;                                             // what was said of it may have been swept away
-    line.floor = std::max(line.floor, buckets_[line.bucket].clock); // the cap is a limit, not a claim on later
-    line.ceiling = std::max(line.ceiling, line.floor);
-    lose_turn(at);
-    take_turn(at);
-    append_aged(at, now);
-    buckets.push_back(line.bucket);
-  }
-}
-
-void fair_queue::take_turn(index at) {
-  auto& line = lines_[at];
-  line.ticket = ++tickets_;
-  auto& bucket = buckets_[line.bucket];
-  ++bucket.in_turn;
-  bucket.turns.insert({key_of(at), line.ceiling, line.ticket, at, line.account});
-  show_front(line.bucket);
-}
-
-// Its turn is left lying where it is not the first, and counts no more.
-void fair_queue::lose_turn(index at) {
-  auto& line = lines_[at];
-  if (line.ticket == 0)
-    return;
-  constexpr std::size_t lying_max = 64;
-  auto& bucket = buckets_[line.bucket];
-  auto& turns = bucket.turns;
-  auto is_first = turns.leads(line.ticket);
-  line.ticket = 0;
-  --bucket.in_turn;
-  if (is_first)
-    turns.pop();
-  else if (turns.size() > 2 * bucket.in_turn + lying_max)
-    turns.erase_if([this](const turn& t) { return !counts(t); });
-  show_front(line.bucket);
-}
-
-void fair_queue::show_front(index bucket) {
-  const auto& turns = buckets_[bucket].turns;
-  fronts_[bucket].empty = turns.empty();
-  if (turns.empty())
-    return;
-  fronts_[bucket].bound = turns.bound();
-  expect(turns.likely_next());
 }
 
 void fair_queue::append_aged(index at, timestamp now) {
@@ -395,7 +419,7 @@ void fair_queue::check_line(index at) const {
     TROUPE_CHECK(stages_[stage].next != none || line.last == stage);
   }
   TROUPE_CHECK(count == line.count && count > 0);
-  TROUPE_CHECK(line.ticket != 0 || line.parked);
+  TROUPE_CHECK((use(line.account, fronts_[line.bucket].pool).work & fronts_[line.bucket].work()) != 0);
   const auto& aged = buckets_[line.bucket].aged;
   auto listed = std::any_of(aged.begin() + static_cast<std::ptrdiff_t>(buckets_[line.bucket].aged_first), aged.end(),
                             [&](const auto& a) { return a.line == at && counts(a, line.bucket); });
@@ -404,25 +428,32 @@ void fair_queue::check_line(index at) const {
 
 void fair_queue::check_bucket(index at) const {
   const auto& bucket = buckets_[at];
-  bucket.turns.check_invariants();
-  std::uint32_t in_turn = 0;
-  bucket.turns.for_each([&](const turn& t) {
-    if (!counts(t))
-      return;
-    ++in_turn;
-    const auto& line = lines_[t.line];
-    TROUPE_CHECK(line.bucket == at && line.account == t.account && t.key <= key_of(t.line));
-    TROUPE_CHECK(t.ceiling <= line.ceiling && key_now(t) <= key_of(t.line));
-  });
-  TROUPE_CHECK(in_turn == bucket.in_turn);
-  const auto& front = fronts_[at];
-  TROUPE_CHECK(front.empty == bucket.turns.empty() && (front.empty || front.bound == bucket.turns.bound()));
+  TROUPE_CHECK(fronts_[at].empty == (bucket.lines == 0) && fronts_[at].pool < pools_.size());
   TROUPE_CHECK(std::is_sorted(bucket.aged.begin(), bucket.aged.end(),
                               [](const auto& a, const auto& b) { return a.since < b.since; }));
 }
 
+void fair_queue::check_pool(index pool) const {
+  const auto& order = pools_[pool].order;
+  order.check_invariants();
+  std::size_t filed = 0, listed = 0;
+  order.for_each([&](const account_order::entry& e) {
+    ++listed;
+    const auto& own = use(e.account, pool);
+    TROUPE_CHECK(own.ticket == e.ticket && own.key == e.key && e.key <= own.time && (own.work & ~e.work) == 0);
+  });
+  for (index account = 0; account < accounts_.end(); ++account) {
+    const auto& own = use(account, pool);
+    filed += own.ticket != 0 ? 1 : 0;
+    TROUPE_CHECK((own.lines == 0) == (own.work == 0) && own.owed >= 0);
+    TROUPE_CHECK(own.lines == 0 ? own.ticket == 0 : own.ticket != 0 || at_cap(account));
+  }
+  TROUPE_CHECK(filed == listed);
+}
+
 void fair_queue::check_invariants() const {
-  std::vector<std::uint32_t> waiting_of(accounts_.end()), in_bucket(buckets_.end()), lines_in(buckets_.end());
+  std::vector<std::uint32_t> waiting_of(accounts_.end()), in_bucket(buckets_.end()), lines_in(buckets_.end()),
+      lines_of(accounts_.end() * pools_.size());
   std::vector<std::uint64_t> weights(buckets_.end());
   for (index at = 0; at < lines_.end(); ++at) {
     if (!lines_.used(at))
@@ -433,9 +464,15 @@ void fair_queue::check_invariants() const {
     in_bucket[line.bucket] += line.count;
     ++lines_in[line.bucket];
     weights[line.bucket] += accounts_[line.account].weight;
+    ++lines_of[line.account * pools_.size() + fronts_[line.bucket].pool];
   }
   for (index at = 0; at < accounts_.end(); ++at)
-    TROUPE_CHECK(!accounts_.used(at) || (accounts_[at].waiting == waiting_of[at] && accounts_[at].owed >= 0));
+    TROUPE_CHECK(!accounts_.used(at) || accounts_[at].waiting == waiting_of[at]);
+  TROUPE_CHECK(uses_.size() == lines_of.size());
+  for (std::size_t at = 0; at < uses_.size(); ++at)
+    TROUPE_CHECK(uses_[at].lines == lines_of[at]);
+  for (index pool = 0; pool < pools_.size(); ++pool)
+    check_pool(pool);
   for (index at = 0; at < buckets_.end(); ++at) {
     if (!buckets_.used(at))
       continue;

@@ -2,22 +2,27 @@
 
 // Whose turn it is. Start-time fair queueing (Goyal, Vin, Cheng: "Start-time Fair Queueing", SIGCOMM 1996) over
 // accounts: each account has a virtual time, the device time it was given divided by its weight, and the lowest goes
-// first. It is one time over all buckets and jobs, so splitting work gains nothing. Within an account and a bucket:
-// first come, first served.
+// first. Within an account and a bucket: first come, first served.
 //
-// An account with stages in a bucket has a line there. A bucket keeps its lines in order of key, where
-//   key = min(max(account's virtual time, floor), ceiling);
-// floor is the bucket's clock when the account joined (idling earns nothing), ceiling bounds what use elsewhere may
-// cost it here. Keys only rise: what an account gets back is taken off what its next stages cost, and only where that
-// is much are its turns taken anew. So a bucket's order may hold older, lower keys, which are mended when they come up,
-// and nothing ever has to be looked for in it.
+// The time is one for each pool, that is for all devices that offer a kind; what an account is given on a device counts
+// in each pool that the device is of. So splitting work over jobs, models or kinds that want the same devices gains
+// nothing, and what is used elsewhere costs nothing here.
+//
+// An account with stages in a bucket has a line there. A pool keeps its accounts in order of time, each with the set of
+// the buckets that it has lines in (account_order.hpp), so that the first is found that has work for a device. Times
+// only rise: what an account gets back is taken off what its next stages cost, and only where that is much does it
+// take another place at once. So the order may hold older, lower times, which are mended when they come up.
 
+#include "actors/scheduler/account_order.hpp"
 #include "actors/scheduler/flat_index.hpp"
 #include "actors/scheduler/name_table.hpp"
 #include "actors/scheduler/scheduler_events.hpp"
 #include "actors/scheduler/stage_record.hpp"
-#include "actors/scheduler/turn_order.hpp"
 
+#include <array>
+#include <bit>
+#include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -38,10 +43,20 @@ struct account_record {
   std::uint32_t weight = 1;
   std::uint32_t waiting = 0;
   std::uint32_t running = 0;
-  virtual_time owed = 0; // to be taken off what its next stages cost
   std::vector<index> lines;
   timestamp idle_since = 0;
   std::string id;
+};
+
+/// What an account was given in one pool, and where it is in the pool's order.
+struct pool_use {
+  virtual_time time = 0;
+  virtual_time owed = 0;    // to be taken off what its next stages cost
+  std::uint64_t work = 0;   // a bit for each bucket that it has a line in; buckets may share one
+  virtual_time key = 0;     // in the order
+  ticket_number ticket = 0; // in the order; 0: it is not there, as it has no line or is at its cap
+  std::uint32_t lines = 0;
+  std::uint32_t served = 0; // the bit it was last served by
 };
 
 inline constexpr timestamp never = -1;
@@ -52,13 +67,9 @@ struct alignas(64) line_record { // one cache line, as there may be half a milli
   index bucket = none;
   index first = none, last = none; // stages
   std::uint32_t count : 31 = 0;
-  std::uint32_t parked : 1 = 0;  // its account is at the cap, and it was passed over
+  std::uint32_t parked : 1 = 0;  // its account was at the cap when it was looked at for how long it has waited
   index account_position = none; // in its account's list
-  ticket_number ticket = 0;      // of the turn that counts; 0: it has none
-  virtual_time floor = 0;
-  virtual_time ceiling = 0;
-  virtual_time owed = 0;   // to be taken off what the next stage raises the floor by
-  timestamp since = never; // last served here, or joined
+  timestamp since = never;       // last served here, or joined
 };
 static_assert(sizeof(line_record) == 64);
 
@@ -70,32 +81,31 @@ struct aged_line {
 
 struct bucket_record {
   requirement wanted;
-  index work = none; // the kind and model as run_times knows them
-  turn_order turns;
+  index work = none;           // the kind and model as run_times knows them
   std::vector<aged_line> aged; // from aged_first on
   std::size_t aged_first = 0;
-  std::uint32_t in_turn = 0; // lines with a turn
   std::uint32_t lines = 0;
   std::uint32_t waiting = 0;
   std::uint64_t weights = 0; // of accounts with a line, parked ones too
   std::uint32_t running = 0;
-  virtual_time clock = 0; // the highest start it was served at
-  index reserved = none;  // a device held free for it
+  index reserved = none; // a device held free for it
 };
 
 /// What a device that has room asks of every bucket, close together: there are many, and one is chosen.
 struct bucket_front {
-  virtual_time bound = 0; // no line's key is lower
   std::uint32_t vram_mib = 0;
   index model = none;
+  index pool = none;
+  std::uint8_t bit = 0; // of the pool's; with more than 64 buckets it is others', too
   priority_class priority = priority_class::standard;
-  bool empty = true;  // no line has a turn
+  bool empty = true;  // no account has a line
   bool picky = false; // its stages exclude devices
+  std::uint64_t work() const { return std::uint64_t{1} << bit; }
 };
 
 class fair_queue {
 public:
-  explicit fair_queue(std::uint32_t cap, virtual_time debt_max) : cap_(cap), debt_max_(debt_max) {}
+  explicit fair_queue(std::uint32_t cap) : cap_(cap) {}
 
   // -- accounts
   /// Finds or makes the account; its weight is the one last told.
@@ -103,20 +113,24 @@ public:
   index find_account(const std::string& id) const;
   const account_record& account_at(index account) const { return accounts_[account]; }
   const slab<account_record>& accounts() const { return accounts_; }
-  virtual_time time_of(index account) const { return times_[account] - accounts_[account].owed; }
+  virtual_time time_of(index account, index pool) const { return use(account, pool).time - use(account, pool).owed; }
   /// A stage of the account started or ended. True when it was at its cap before this end.
   void started(index account) { ++accounts_[account].running; }
   bool ended(index account, timestamp now);
   bool at_cap(index account) const { return accounts_[account].running >= cap_; }
-  /// Corrects what an account was charged for a stage of `bucket`: more, or back where `amount` is negative. `line`:
-  /// the one it was taken from, or none.
-  void correct(index account, index bucket, index line, virtual_time amount);
+  /// Corrects what an account was charged for a stage in these pools: more, or back where `amount` is negative.
+  void correct(index account, std::span<const index> pools, virtual_time amount);
   /// Forgets accounts that have been idle since before `before`; looks at a thousand at most.
   void forget_idle(timestamp before);
 
-  // -- buckets
+  // -- pools and buckets
+  /// One in which accounts were given nothing yet, or as much as in `like`.
+  index add_pool(index like = none);
+  /// From now on the bucket is of this pool.
+  void move(index bucket, index pool);
+  std::size_t pools() const { return pools_.size(); }
   index find_bucket(const requirement& wanted) const;
-  index add_bucket(requirement wanted);
+  index add_bucket(requirement wanted, index pool);
   void remove_bucket(index bucket);
   bucket_record& bucket_at(index bucket) { return buckets_[bucket]; }
   const bucket_record& bucket_at(index bucket) const { return buckets_[bucket]; }
@@ -126,24 +140,32 @@ public:
   // -- stages
   slab<stage_record>& stages() { return stages_; }
   const slab<stage_record>& stages() const { return stages_; }
-  /// Puts a stage in its account's line in the bucket. `clock`: the bucket's virtual time.
+  /// Puts a stage in its account's line in the bucket. `clock`: its pool's virtual time.
   void push(index stage, index account, index bucket, bool front, virtual_time clock, timestamp now);
   void remove(index stage);
-  /// The line whose turn it is; none when all are at their cap. Parks those.
+  /// Whose turn it is in the pool, of those that have a line in one of the buckets of which `work` has the bit and
+  /// `may(bucket)` is true; nobody where all are at their cap.
+  template <class May>
+  std::optional<account_order::entry> first(index pool, std::uint64_t work, May may);
+  /// No account's time is lower; there must be one.
+  bool nobody_in(index pool) const { return pools_[pool].order.empty(); }
+  virtual_time bound(index pool) const { return pools_[pool].order.front().key; }
+  /// The account's line in one of those buckets, in turn.
+  template <class May>
+  index line_of(index account, index pool, std::uint64_t work, May may) const;
+  /// The line whose turn it is; none when all are at their cap.
   index head(index bucket);
   /// The line that has waited longest, if since `latest` or before; none otherwise.
   index oldest(index bucket, timestamp latest);
-  virtual_time key_of(index line) const;
+  virtual_time key_of(index line) const { return time(lines_[line].account, fronts_[lines_[line].bucket].pool); }
   const line_record& line_at(index line) const { return lines_[line]; }
-  /// Asks for the memory of a line that will be looked at soon.
-  void expect(index line) const {
-    if (line != none)
-      prefetch(&lines_[line]);
-  }
-  /// The first stage of the line starts at `now`: it leaves the line and its account is charged `amount`.
-  void serve(index line, virtual_time amount, timestamp now);
-  /// Brings parked lines of an account that is under its cap back, and appends their buckets.
-  void unpark(index account, timestamp now, std::vector<index>& buckets);
+  /// The first stage of the line starts at `now`: it leaves the line and its account is charged `amount` in these
+  /// pools.
+  void serve(index line, std::span<const index> pools, virtual_time amount, timestamp now);
+  /// Brings parked lines of an account that is under its cap back, and appends their buckets. `clock_of(bucket)` is its
+  /// pool's virtual time.
+  template <class ClockOf>
+  void unpark(index account, timestamp now, std::vector<index>& buckets, ClockOf clock_of);
   /// How many stages of the same account and bucket go first.
   std::uint32_t ahead_in_line(index stage) const;
   /// Whether the line is the next of its bucket, as far as one can say without mending.
@@ -159,24 +181,35 @@ private:
   index find_line(index account, index bucket) const;
   index join(index account, index bucket, virtual_time clock, timestamp now);
   void leave(index line);
-  void take_turn(index line);
-  void lose_turn(index line);
+  void take_bit(index bucket);
+  void give_bit(index bucket);
+  void enter(const line_record& line);
+  void exit(const line_record& line);
+  void file(index account, index pool);
+  void take_out(index account, index pool);
+  std::optional<account_order::place> mended(index pool, std::uint64_t work, account_order::place from);
   void append_aged(index line, timestamp now);
   void sweep_aged(index bucket);
   void check_line(index line) const;
   void check_bucket(index bucket) const;
+  void check_pool(index pool) const;
   bool counts(const aged_line& aged, index bucket) const;
-  bool counts(const turn& t) const { return lines_[t.line].ticket == t.ticket; }
-  virtual_time key_now(const turn& t) const;
-  void show_front(index bucket);
+  pool_use& use(index account, index pool) { return uses_[account * pools_.size() + pool]; }
+  const pool_use& use(index account, index pool) const { return uses_[account * pools_.size() + pool]; }
+  virtual_time time(index account, index pool) const { return use(account, pool).time; }
   void settle_debt(index account);
 
   std::uint32_t cap_;
-  virtual_time debt_max_;
   ticket_number tickets_ = 0;
   index sweep_ = 0;
   slab<account_record> accounts_;
-  std::vector<virtual_time> times_; // by account; apart from the rest, as keys are made of them many times a decision
+  struct pool_record {
+    account_order order;
+    std::array<std::vector<index>, 64> buckets; // by bit
+    bool shares_bits = false;
+  };
+  std::vector<pool_record> pools_;
+  std::vector<pool_use> uses_; // by account and pool
   flat_index account_by_id_;
   slab<bucket_record> buckets_;
   std::vector<bucket_front> fronts_; // by bucket
@@ -185,5 +218,53 @@ private:
   flat_index by_account_; // and bucket: lines
   slab<stage_record> stages_;
 };
+
+template <class ClockOf>
+void fair_queue::unpark(index account, timestamp now, std::vector<index>& buckets, ClockOf clock_of) {
+  if (at_cap(account))
+    return;
+  const auto& lines = accounts_[account].lines;
+  for (auto at : lines) {
+    auto& line = lines_[at];
+    if (auto& own = use(account, fronts_[line.bucket].pool); own.ticket == 0) {
+      own.time = std::max(own.time, clock_of(line.bucket)); // the cap is a limit, not a claim on later
+      buckets.push_back(line.bucket);
+    }
+    if (line.parked) {
+      line.parked = false;
+      append_aged(at, now);
+    }
+  }
+  for (auto at : lines)
+    if (auto pool = fronts_[lines_[at].bucket].pool; use(account, pool).ticket == 0)
+      file(account, pool);
+}
+
+template <class May>
+std::optional<account_order::entry> fair_queue::first(index pool, std::uint64_t work, May may) {
+  account_order::place from{0, 0};
+  while (auto at = mended(pool, work, from)) {
+    const auto& found = pools_[pool].order[*at];
+    if (!pools_[pool].shares_bits || line_of(found.account, pool, work, may) != none)
+      return found;
+    from = {at->block, at->at + 1};
+  }
+  return std::nullopt;
+}
+
+template <class May>
+index fair_queue::line_of(index account, index pool, std::uint64_t work, May may) const {
+  const auto& own = use(account, pool);
+  auto left = own.work & work;
+  while (left != 0) { // one bucket after the other, from the one after that which was served last
+    auto turned = static_cast<int>(own.served + 1);
+    auto bit = static_cast<unsigned>(turned + std::countr_zero(std::rotr(left, turned))) % 64;
+    for (auto bucket : pools_[pool].buckets[bit])
+      if (auto line = may(bucket) ? find_line(account, bucket) : none; line != none)
+        return line;
+    left &= ~(std::uint64_t{1} << bit);
+  }
+  return none;
+}
 
 } // namespace troupe::scheduling

@@ -14,13 +14,10 @@ constexpr index ended_max = 16'384; // attempts whose end is remembered
 constexpr int asked_anew_max = 100; // stages, each tick
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
-constexpr virtual_time as_virtual(std::int64_t ms) { return ms * 1000; }
-
 } // namespace
 
 scheduler_core::scheduler_core(limits bounds, std::uint32_t epoch)
-  : limits_(bounds), attempts_(std::uint64_t{epoch} << 32),
-    queue_(std::max(1u, bounds.in_flight_per_account), as_virtual(bounds.debt_max_ms)),
+  : limits_(bounds), attempts_(std::uint64_t{epoch} << 32), queue_(std::max(1u, bounds.in_flight_per_account)),
     devices_(std::max(1u, bounds.warm_models_max)), ended_(ended_max) {}
 
 void scheduler_core::apply(const event& happened, timestamp now, std::vector<command>& out) {
@@ -274,7 +271,6 @@ void scheduler_core::on(const stage_ended& e) {
   claim(device, e.ref, e.attempt);
   auto run = find_run(device, e.attempt);
   if (run != none) {
-    queue_.expect(running_[run].line);
     if (running_[run].stage == none || is(stage_at(running_[run].stage), e.ref))
       settle(run, e);
     return;
@@ -310,7 +306,7 @@ void scheduler_core::settle(index run, const stage_ended& e) {
   if (own.stage != none)
     prefetch(&stage_at(own.stage));
   auto due = pays(own, e.how) ? charge_for(own.account, own.bucket, device, e.run_ms) : 0;
-  queue_.correct(own.account, own.bucket, own.line, due - own.charged);
+  queue_.correct(own.account, pools_of(device, own.bucket), due - own.charged);
   if (e.how == outcome::ok && own.stage != none && device.of_class != none)
     run_times_.learn(bucket.work, devices_.class_at(device.of_class).type, e.run_ms, own.cold, own.far);
   if (e.how == outcome::ok) {
@@ -393,7 +389,7 @@ void scheduler_core::attach(const admitted& stage, const device_id& where, std::
   auto& run = running_[number];
   run.reattached = true;
   run.charged = charge_for(stage.account, stage.bucket, place, expected);
-  queue_.correct(stage.account, stage.bucket, none, run.charged);
+  queue_.correct(stage.account, pools_of(place, stage.bucket), run.charged);
   place.overfull = place.slots_used > place.slots || place.vram_used > place.vram_mib;
   devices_.refresh(device);
 }
@@ -454,6 +450,7 @@ void scheduler_core::on(const device_up& e) {
   devices_.at(device).session = e.session;
   if (devices_.classes().size() > classes_before) {
     auto& fresh = devices_.class_at(static_cast<index>(classes_before));
+    enter_pools(static_cast<index>(classes_before));
     for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket)
       if (queue_.buckets().used(bucket) && fresh.offers(queue_.bucket_at(bucket).wanted.kind))
         fresh.buckets.push_back(bucket);
@@ -521,7 +518,7 @@ void scheduler_core::lose(index at) {
   auto stranded = devices_.at(at).running;
   for (const auto& r : stranded) {
     auto run = running_[r.run];
-    queue_.correct(run.account, run.bucket, run.line, -run.charged); // lost work costs nothing
+    queue_.correct(run.account, pools_of(devices_.at(at), run.bucket), -run.charged); // lost work costs nothing
     auto too_often = run.stage != none && run.twin == none && stage_at(run.stage).losses >= limits_.losses_max;
     if (run.stage != none && !run.withdrawn && !run.second && !too_often)
       out_->push_back(moved{ref_of(stage_at(run.stage)), device_id{devices_.at(at).id}, run.attempt});

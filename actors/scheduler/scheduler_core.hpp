@@ -128,7 +128,10 @@ private:
   std::int64_t time_to_drain(std::size_t stages, double share) const;
 
   // placement
+  index open_pool(index kind);
+  void enter_pools(index of_class);
   index open_bucket(requirement wanted);
+  std::span<const index> pools_of(const device_record& device, index bucket) const;
   void close_bucket_if_empty(index bucket);
   void offer(index device);
   void place(index bucket);
@@ -215,6 +218,7 @@ private:
   index asked_anew_ = 0; // stage, the next of those
   fair_queue queue_;
   device_pool devices_;
+  std::vector<index> pools_; // by kind; none where nothing of it was asked for
   run_times run_times_;
   recent_attempts ended_;
   struct preemptions {
@@ -224,6 +228,7 @@ private:
   std::map<stage_ref, preemptions> preempted_; // stages that were stopped for others, until they end
   std::vector<std::uint64_t> warm_on_;         // by model: the decision in whose device's memory it was seen last
   std::uint64_t looks_ = 0;
+  std::vector<std::uint64_t> work_; // of choose_line, by pool and group
 };
 
 } // namespace troupe::scheduling

@@ -173,7 +173,6 @@ struct limits {
   std::int64_t preemptible_lag_ms = 30'000;   // how far behind
   std::int64_t warm_lead_ms = 2'000;          // how far a warm model may jump the queue
   std::int64_t residency_min_ms = 5'000;      // a model stays so long once it is loaded, while others can make room
-  std::int64_t debt_max_ms = 60'000;          // how far use elsewhere can set an account back in one bucket
   std::int64_t aging_after_ms = 120'000;      // who waits longer …
   std::uint32_t aging_period = 64;            // … is served first in one of so many starts
   /// Of the device time of machines of one kind, what stages of each class get at least while some wait, whatever the

@@ -191,11 +191,15 @@ json scheduler_core::inspect(std::size_t rows_max) const {
     if (!queue_.accounts().used(at))
       continue;
     const auto& account = queue_.account_at(at);
+    json virtual_ms = json::object();
+    for (index kind = 0; kind < pools_.size(); ++kind)
+      if (pools_[kind] != none)
+        virtual_ms[kinds_.name(kind)] = queue_.time_of(at, pools_[kind]) / 1000;
     out["accounts"].push_back({{"account", account.id},
                                {"weight", account.weight},
                                {"waiting", account.waiting},
                                {"running", account.running},
-                               {"virtual_ms", queue_.time_of(at) / 1000}});
+                               {"virtual_ms", std::move(virtual_ms)}});
   }
   return out;
 }
@@ -243,7 +247,7 @@ json scheduler_core::inspect_bucket(const bucket_record& bucket) const {
           {"excluded", bucket.wanted.excluded},
           {"waiting", bucket.waiting},
           {"running", bucket.running},
-          {"accounts_in_line", bucket.in_turn},
+          {"accounts_in_line", bucket.lines},
           {"has_reservation", bucket.reserved != none}};
 }
 

@@ -21,13 +21,68 @@ virtual_time shift_of(priority_class priority, const limits& bounds) {
 
 // -- buckets ----------------------------------------------------------------------------------------------------------
 
+// Kinds that the same devices offer share a pool.
+index scheduler_core::open_pool(index kind) {
+  pools_.resize(std::max<std::size_t>(pools_.size(), kind + 1), none);
+  if (pools_[kind] != none)
+    return pools_[kind];
+  const auto& classes = devices_.classes();
+  for (index other = 0; other < pools_.size(); ++other)
+    if (pools_[other] != none &&
+        std::all_of(classes.begin(), classes.end(), [&](const auto& c) { return c.offers(kind) == c.offers(other); }))
+      return pools_[kind] = pools_[other];
+  pools_[kind] = queue_.add_pool();
+  for (index c = 0; c < classes.size(); ++c)
+    if (classes[c].offers(kind))
+      devices_.class_at(c).pools.push_back(pools_[kind]);
+  return pools_[kind];
+}
+
+// Devices of a new class are of the pools of their kinds. Where they offer only some of a pool's, those part from it.
+void scheduler_core::enter_pools(index of_class) {
+  const auto kinds = devices_.classes()[of_class].kinds;
+  auto is_open = [this](index kind) { return kind < pools_.size() && pools_[kind] != none; };
+  std::map<index, index> parted; // from, to
+  for (index kind = 0; kind < pools_.size(); ++kind)
+    if (is_open(kind) && !devices_.classes()[of_class].offers(kind))
+      parted[pools_[kind]] = none;
+  for (auto kind : kinds) {
+    if (!is_open(kind))
+      continue;
+    auto stays = !parted.contains(pools_[kind]);
+    if (auto& to = stays ? pools_[kind] : parted[pools_[kind]]; to == none) {
+      to = queue_.add_pool(pools_[kind]);
+      for (index c = 0; c < devices_.classes().size(); ++c)
+        if (c != of_class && devices_.classes()[c].offers(kind))
+          devices_.class_at(c).pools.push_back(to);
+    }
+    if (!stays) {
+      auto to = parted[pools_[kind]];
+      pools_[kind] = to;
+      for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket)
+        if (queue_.buckets().used(bucket) && queue_.bucket_at(bucket).wanted.kind == kind)
+          queue_.move(bucket, to);
+    }
+    auto& own = devices_.class_at(of_class).pools;
+    if (std::find(own.begin(), own.end(), pools_[kind]) == own.end())
+      own.push_back(pools_[kind]);
+  }
+}
+
+// What is used on the device counts in all its pools; where it is not known what it offers, in the bucket's.
+std::span<const index> scheduler_core::pools_of(const device_record& device, index bucket) const {
+  if (device.of_class != none && !devices_.classes()[device.of_class].pools.empty())
+    return devices_.classes()[device.of_class].pools;
+  return {&queue_.front_of(bucket).pool, 1};
+}
+
 index scheduler_core::open_bucket(requirement wanted) {
   auto bucket = queue_.find_bucket(wanted);
   if (bucket != none)
     return bucket;
   auto kind = wanted.kind;
   auto work = run_times_.work(wanted.kind, wanted.model);
-  bucket = queue_.add_bucket(std::move(wanted));
+  bucket = queue_.add_bucket(std::move(wanted), open_pool(kind));
   queue_.bucket_at(bucket).work = work;
   for (index c = 0; c < devices_.classes().size(); ++c)
     if (devices_.classes()[c].offers(kind))
@@ -52,12 +107,11 @@ void scheduler_core::close_bucket_if_empty(index bucket) {
   queue_.remove_bucket(bucket);
 }
 
-// A bucket's virtual time is that of the devices it competes for, the furthest of them.
+// A pool's virtual time is that of its devices, the furthest of them.
 virtual_time scheduler_core::clock_of(index bucket) const {
-  const auto& record = queue_.bucket_at(bucket);
-  auto clock = record.clock;
+  virtual_time clock = 0;
   for (const auto& c : devices_.classes())
-    if (c.offers(record.wanted.kind))
+    if (c.offers(queue_.bucket_at(bucket).wanted.kind))
       clock = std::max(clock, c.clock);
   return clock;
 }
@@ -84,8 +138,9 @@ virtual_time scheduler_core::charge_for(index account, index bucket, const devic
 void scheduler_core::charge_late(index stage, const stage_ended& e) {
   auto at = devices_.find(e.device.value);
   const auto& line = line_of(stage_at(stage));
-  auto amount = charge_for(line.account, line.bucket, at == none ? device_record{} : devices_.at(at), e.run_ms);
-  queue_.correct(line.account, line.bucket, stage_at(stage).where, amount);
+  const device_record unknown;
+  const auto& device = at == none ? unknown : devices_.at(at);
+  queue_.correct(line.account, pools_of(device, line.bucket), charge_for(line.account, line.bucket, device, e.run_ms));
 }
 
 // -- a device has room ------------------------------------------------------------------------------------------------
@@ -116,8 +171,12 @@ void scheduler_core::offer(index at) {
       line = choose_aged(device);
     if (auto in_want = class_in_want(own); in_want && line == none)
       line = choose_line(device, in_want);
-    if (line == none)
+    // Who is served before its turn does not make it later for who comes.
+    if (line == none) {
       line = choose_line(device, std::nullopt);
+      if (line != none)
+        own.clock = std::max(own.clock, queue_.key_of(line));
+    }
     if (line == none)
       break;
     own.turns = is_for_aged ? 0 : own.turns + 1;
@@ -189,59 +248,61 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
 
 index scheduler_core::choose_line(const device_record& device, std::optional<priority_class> only,
                                   std::uint32_t room_to_load) {
-  // To know what comes first in a bucket costs more than to know what it cannot come before: the most promising bucket
-  // is looked into first, and nearly all others then need not be.
   ++looks_;
   for (const auto& warm : device.warm)
     warm_on_[warm.model] = looks_;
-  const std::array<virtual_time, 3> shifts = {
-      shift_of(priority_class{0}, limits_), shift_of(priority_class{1}, limits_), shift_of(priority_class{2}, limits_)};
   const auto room = device.vram_free();
   auto is_warm = [&](const bucket_front& front) { return front.model != none && warm_on_[front.model] == looks_; };
-  auto shift_here = [&](const bucket_front& front) {
-    return shifts[static_cast<std::size_t>(front.priority)] - (is_warm(front) ? limits_.warm_lead_ms * 1000 : 0);
-  };
-  // No stage of it has a lower key for this device; out_of_question where it has none for it.
-  constexpr auto out_of_question = std::numeric_limits<virtual_time>::max();
-  auto bound_here = [&](index bucket) {
+  auto may = [&](index bucket) {
     const auto& front = queue_.front_of(bucket);
-    if (front.empty || front.vram_mib > room || (only && front.priority != *only))
-      return out_of_question;
-    if (front.vram_mib > room_to_load && !is_warm(front))
-      return out_of_question;
-    if ((front.picky || device.reserved_for != none) && !may_run(device, bucket))
-      return out_of_question;
-    return front.bound + shift_here(front);
+    if (front.empty || front.vram_mib > room || (only && front.priority != *only) ||
+        (front.vram_mib > room_to_load && !is_warm(front)))
+      return false;
+    return (!front.picky && device.reserved_for == none) || may_run(device, bucket);
   };
-  const auto& buckets = devices_.class_at(device.of_class).buckets;
-  index first = none, best = none;
-  auto least = out_of_question;
-  for (auto bucket : buckets)
-    if (auto bound = bound_here(bucket); bound < least) {
-      least = bound;
-      first = bucket;
+  // Buckets that come before or after their turn by as much are looked into together.
+  auto group_of = [&](const bucket_front& front) {
+    return static_cast<std::size_t>(front.priority) * 2 + (is_warm(front) ? 1 : 0);
+  };
+  constexpr auto groups = class_count * 2;
+  const auto& own = devices_.class_at(device.of_class);
+  work_.assign(queue_.pools() * groups, 0);
+  for (auto bucket : own.buckets)
+    if (may(bucket)) {
+      const auto& front = queue_.front_of(bucket);
+      work_[front.pool * groups + group_of(front)] |= front.work();
     }
-  if (first == none)
+  index best = none, best_pool = none;
+  std::size_t best_group = 0;
+  account_order::entry best_entry;
+  for (auto pool : own.pools)
+    for (std::size_t group = 0; group < groups; ++group) {
+      auto work = work_[pool * groups + group];
+      if (work == 0 || queue_.nobody_in(pool))
+        continue;
+      auto shift = shift_of(static_cast<priority_class>(group / 2), limits_) -
+                   (group % 2 == 1 ? limits_.warm_lead_ms * 1000 : 0);
+      if (best != none && queue_.bound(pool) + shift > best_entry.key)
+        continue;
+      auto is_of_group = [&](index bucket) { return may(bucket) && group_of(queue_.front_of(bucket)) == group; };
+      auto next = queue_.first(pool, work, is_of_group);
+      if (!next)
+        continue;
+      next->key += shift;
+      if (best != none && !next->before(best_entry))
+        continue;
+      best = next->account;
+      best_pool = pool;
+      best_group = group;
+      best_entry = *next;
+    }
+  if (best == none)
     return none;
-  virtual_time best_key = out_of_question - 1;
-  ticket_number best_ticket = 0;
-  auto look_into = [&](index bucket) {
-    auto line = queue_.head(bucket);
-    if (line == none)
-      return;
-    const auto& top = queue_.bucket_at(bucket).turns.first();
-    auto key = top.key + shift_here(queue_.front_of(bucket));
-    if (best == none || key < best_key || (key == best_key && top.ticket < best_ticket)) {
-      best = line;
-      best_key = key;
-      best_ticket = top.ticket;
-    }
-  };
-  look_into(first);
-  for (auto bucket : buckets)
-    if (bucket != first && bound_here(bucket) <= best_key)
-      look_into(bucket);
-  return best;
+  auto line = queue_.line_of(best, best_pool, work_[best_pool * groups + best_group], [&](index bucket) {
+    return may(bucket) && group_of(queue_.front_of(bucket)) == best_group;
+  });
+  prefetch(&stage_at(queue_.line_at(line).first));
+  return line;
 }
 
 // The account that has waited longest, if that is too long; none otherwise.
@@ -270,6 +331,8 @@ void scheduler_core::place(index bucket) {
     auto device = choose_device(bucket, queue_.line_at(line).first);
     if (device == none)
       return;
+    auto& own = devices_.class_at(devices_.at(device).of_class);
+    own.clock = std::max(own.clock, queue_.key_of(line));
     begin(line, device);
     devices_.refresh(device);
   }
@@ -376,13 +439,12 @@ void scheduler_core::begin(index at_line, index at) {
   auto bucket = line.bucket;
   auto& device = devices_.at(at);
   auto& own = devices_.class_at(device.of_class);
-  own.clock = std::max(own.clock, queue_.key_of(at_line));
   auto expected = expected_ms(stage_at(stage), bucket, device);
   auto charged = charge_for(account, bucket, device, expected);
   note_use(own, class_of(bucket), expected);
   auto cold = is_cold(device, queue_.front_of(bucket).model);
   auto far = is_far(stage, device);
-  queue_.serve(at_line, charged, now_);
+  queue_.serve(at_line, pools_of(device, bucket), charged, now_);
   --waiting_;
   --waiting_in_[class_of(bucket)];
   ++starts_;
@@ -390,7 +452,6 @@ void scheduler_core::begin(index at_line, index at) {
   run_as(stage, number);
   auto& run = running_[number];
   run.charged = charged;
-  run.line = at_line;
   run.cold = cold;
   run.far = far;
   auto reserved = queue_.bucket_at(bucket).reserved;
@@ -444,7 +505,7 @@ void scheduler_core::vacate(index run) {
   --bucket.running;
   running_.remove(run);
   if (queue_.ended(own.account, now_))
-    queue_.unpark(own.account, now_, woken_);
+    queue_.unpark(own.account, now_, woken_, [this](index waiting) { return clock_of(waiting); });
 }
 
 // -- reservations -----------------------------------------------------------------------------------------------------

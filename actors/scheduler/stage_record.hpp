@@ -3,8 +3,8 @@
 // What is kept of a stage: one cache line while it waits, as there may be a million, and another while it runs, as
 // those are few and looked at often.
 
+#include "actors/scheduler/account_order.hpp"
 #include "actors/scheduler/scheduler_events.hpp"
-#include "actors/scheduler/turn_order.hpp"
 
 #include <algorithm>
 #include <array>
@@ -78,7 +78,6 @@ struct alignas(64) running_record {
   index stage = none; // none: another attempt had the stage's result first, and this one is being stopped
   index account = none;
   index bucket = none;
-  index line = none; // it was taken from; the line may be gone since
   index device = none;
   index twin = none; // the stage's other attempt, if it has two
   bool withdrawn : 1 = false;

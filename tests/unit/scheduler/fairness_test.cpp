@@ -133,6 +133,80 @@ TEST(fairness, gives_an_account_nothing_for_splitting_its_work_over_models) {
   EXPECT_NEAR(share(got, "plain"), 0.5, 0.03);
 }
 
+// Goal: shares follow the weights however long stages are, however many models they want and however many run at once.
+// Method: two accounts that always have work of every model, on devices that hold any of them.
+TEST(fairness, follows_the_weights_with_more_models_than_bits_and_long_stages) {
+  constexpr int models = 100, devices = 8;
+  limits bounds;
+  bounds.in_flight_per_account = 1'000;
+  world w(bounds);
+  int n = 0;
+  auto queue = [&](const std::string& account, std::uint32_t weight, int model) {
+    w.queue(st(account + std::to_string(n++)).of(account).weighing(weight).model("m" + std::to_string(model)));
+  };
+  for (int model = 0; model < models; ++model) {
+    queue("one", 1, model);
+    queue("three", 3, model);
+  }
+  for (int d = 0; d < devices; ++d)
+    w.device("n" + std::to_string(d) + "/gpu", 1, 24'000);
+  std::map<std::string, int> ended;
+  for (int i = 0; i < 800; ++i) {
+    auto next = std::min_element(w.running.begin(), w.running.end(),
+                                 [](const auto& a, const auto& b) { return a.second.attempt < b.second.attempt; });
+    auto account = std::string(next->first.job.value.starts_with("one") ? "one" : "three");
+    ++ended[account];
+    w.now += 7'500;
+    w.end(next->first, outcome::ok, 60'000);
+    queue(account, account == "one" ? 1 : 3, i % models);
+  }
+  EXPECT_NEAR(ended["one"], 200, 6);
+}
+
+TEST(fairness, what_is_used_elsewhere_costs_nothing_here) {
+  world w;
+  w.device("a/cpu0", 1, 0, {"k.a"});
+  w.device("b/cpu0", 1, 0, {"k.b"});
+  for (int i = 0; i < 20; ++i) { // alice has a/cpu0 for herself
+    w.queue(st("alice-a" + std::to_string(i)).of("alice").kind("k.a"));
+    w.end("alice-a" + std::to_string(i), outcome::ok, 60'000);
+  }
+  int of_alice = 0;
+  for (int i = 0; i < 40; ++i) {
+    w.queue(st("alice-b" + std::to_string(i)).of("alice").kind("k.b"));
+    w.queue(st("bob-b" + std::to_string(i)).of("bob").kind("k.b"));
+  }
+  for (int i = 0; i < 40; ++i)
+    of_alice += only<start>(w.end(w.running.begin()->first))->ref.job.value.starts_with("alice") ? 1 : 0;
+  EXPECT_NEAR(of_alice, 20, 1);
+}
+
+// Goal: use of devices that two kinds share counts for both, also after a class of devices has come that offers one of
+// them only. Method: alice has had far more than bob when it comes.
+TEST(fairness, kinds_part_when_devices_come_that_offer_one_of_them_and_keep_what_was_used) {
+  world w;
+  w.device("a/cpu0", 1, 0, {"k.a", "k.b"});
+  w.queue(st("bob-first").of("bob").kind("k.a")); // he is there from the start
+  for (const auto* kind : {"k.a", "k.b"})
+    for (int i = 0; i < 20; ++i)
+      w.queue(st("alice" + std::string(kind) + std::to_string(i)).of("alice").kind(kind));
+  for (int i = 0; i < 20; ++i)
+    w.end(w.running.begin()->first);
+  for (const auto* kind : {"k.a", "k.b"})
+    for (int i = 0; i < 10; ++i)
+      w.queue(st("bob" + std::string(kind) + std::to_string(i)).of("bob").kind(kind));
+  auto before = w.core.inspect()["accounts"];
+  w.device("b/cpu0", 1, 0, {"k.b"});
+  for (const auto& row : before)
+    EXPECT_EQ(row["virtual_ms"]["k.a"], row["virtual_ms"]["k.b"]);
+  int left = 0;
+  while (!w.running.empty() && left++ < 100)
+    w.end(w.running.begin()->first);
+  EXPECT_EQ(w.core.stages(), 0u);
+  auto after = w.core.inspect()["accounts"];
+  EXPECT_NE(after[0]["virtual_ms"]["k.a"], after[0]["virtual_ms"]["k.b"]) << "b/cpu0 counts for one of them";
+}
+
 TEST(fairness, a_newcomer_is_served_next_and_not_before_those_who_wait) {
   world w;
   w.device("a/cpu0");

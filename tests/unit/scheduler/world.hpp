@@ -69,12 +69,12 @@ public:
     auto at = core.running_at({{job}, 0});
     return at ? at->device.value : "";
   }
-  /// Virtual milliseconds; -1 when the account is not known.
+  /// Virtual milliseconds of work of the kind null.work; -1 when the account is not known.
   std::int64_t charged_to(const std::string& account) const {
     const auto state = core.inspect();
     for (const auto& row : state.at("accounts"))
       if (row.at("account") == account)
-        return row.at("virtual_ms");
+        return row.at("virtual_ms").at("null.work");
     return -1;
   }
   std::string why(const std::string& job) const {
