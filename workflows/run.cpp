@@ -259,6 +259,12 @@ std::vector<std::uint32_t> run::ready(std::int64_t at) const {
   return out;
 }
 
+std::int64_t run::backs_off_for(std::uint32_t index, std::int64_t at) const {
+  const auto& stage = this->at(index);
+  auto waits = stage.state == stage_state::backing_off && !is_due(stage, plan_->stages[index].retry, at);
+  return waits ? stage.due - at : 0;
+}
+
 std::optional<std::int64_t> run::next_due() const {
   std::optional<std::int64_t> out;
   for (const auto& stage : stages_)

@@ -167,6 +167,8 @@ public:
 
   /// What should be in the scheduler's queue at this time: ready, or done with backing off. Ascending.
   std::vector<std::uint32_t> ready(std::int64_t at) const;
+  /// How long an instance that is backing off still does, in milliseconds; 0: it does not, or no more.
+  std::int64_t backs_off_for(std::uint32_t index, std::int64_t at) const;
   /// When the next one is done with backing off, if any is.
   std::optional<std::int64_t> next_due() const;
   /// The files an instance that is ready or running works on: in port order, a list in its own order.

@@ -24,7 +24,7 @@ caf::behavior job_actor::make_behavior() {
       on(&job_actor::place),        on(&job_actor::moved),        on(&job_actor::rejected),
       on(&job_actor::report),       on(&job_actor::reattached),   on(&job_actor::tick),
       on(&job_actor::inspect_self), on(&job_actor::on_committed), on(&job_actor::on_passivate),
-      on(&job_actor::write_kept),
+      on(&job_actor::write_kept),   on(&job_actor::explain),
   };
 }
 

@@ -20,7 +20,8 @@ struct job_options {
 };
 
 /// One JOB. It drives its run: queues what is ready, gives a placed stage its inputs, and turns each result into one
-/// batch of money, state, files and events, which its account's ledger commits. Whatever it answers is durable.
+/// batch of money, state, files and events, which its account's ledger commits. Whatever it answers is durable, but why
+/// its stages wait.
 class job_actor final : public persistent<jobs::job_core> {
 public:
   job_actor(caf::actor_config& config, actor_board& board, storage::journal& journal, address_book_ptr others,
@@ -33,6 +34,7 @@ protected:
 private:
   caf::result<submitted_job> submit(submit_job& m);
   caf::result<description> describe(describe_job& m);
+  caf::result<description> explain(explain_job& m);
   caf::result<description> cancel(cancel_job& m);
   caf::result<description> forget(forget_job& m);
   caf::result<description> remake(remake_artifact& m);
@@ -104,6 +106,8 @@ private:
   void schedule_tick();
   void tick_soon(std::chrono::milliseconds after);
   caf::result<bool> on_passivate(passivate& m);
+  /// A row of explain_job's answer, for a stage that waits: what holds unless the scheduler has it.
+  json why_not_in_queue(std::uint32_t stage, timestamp at) const;
   void compare_notes();
   void ask_devices();
   void ask_device(std::uint32_t stage, std::uint64_t attempt);
@@ -113,6 +117,11 @@ private:
   job_options options_;
   std::size_t commits_ = 0;        // under way at the ledger
   std::set<std::uint32_t> queued_; // told to the scheduler
+  struct turned_away {
+    std::string code, reason;
+  };
+  std::map<std::uint32_t, turned_away>
+      turned_away_; // by the scheduler, which had no room when it was last told of them
   struct second_attempt {
     std::uint64_t attempt = 0;
     std::string device;

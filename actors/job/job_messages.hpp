@@ -47,6 +47,18 @@ struct describe_job {
 };
 TROUPE_MESSAGE(describe_job, job)
 
+/// Why stages of the job wait that could run; answered by {"count": how many do, "stages": [{"index", "stage", "code",
+/// "reason", "position", "eta_ms"}, …]}, the first `stages_max` of them in the order of their indices. `position` and
+/// `eta_ms` are null where there is none. It holds for this moment, and may be ahead of the disk. Errors: not_found,
+/// unavailable (the scheduler does not answer).
+struct explain_job {
+  static constexpr actor_kind to = actor_kind::job;
+  using reply = description;
+  std::string job;
+  std::uint32_t stages_max = 0;
+};
+TROUPE_MESSAGE(explain_job, job, stages_max)
+
 /// Stops what runs and releases what is held. A job that has ended stays as it is. Answers with its status.
 struct cancel_job {
   static constexpr actor_kind to = actor_kind::job;
@@ -107,7 +119,8 @@ struct stage_moved {
 };
 TROUPE_MESSAGE(stage_moved, job, stage, device, attempt)
 
-/// From the scheduler: it will not keep the stage.
+/// From the scheduler: it will not keep the stage. What it has no room for now (`queue_full`, `account_queue_full`,
+/// `stopping`) the job brings again.
 struct stage_rejected {
   static constexpr actor_kind to = actor_kind::job;
   using reply = description;
@@ -185,4 +198,5 @@ CAF_ADD_TYPE_ID(troupe_job, (troupe::stage_reattached))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::job_tick))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::kept_too_long))
 CAF_ADD_TYPE_ID(troupe_job, (troupe::start_timer_rings))
+CAF_ADD_TYPE_ID(troupe_job, (troupe::explain_job))
 CAF_END_TYPE_ID_BLOCK(troupe_job)

@@ -67,6 +67,7 @@ caf::result<description> job_actor::place(place_stage& m) {
   auto was_queued = core_.status() == "queued";
   auto s = advance(workflow::stage_started{m.stage, m.attempt}, std::move(known), at);
   queued_.erase(m.stage);
+  turned_away_.erase(m.stage);
   if (!s) {
     tick_soon(std::chrono::milliseconds(100)); // it is queued anew after the scheduler has had this answer
     return refuse(refusal::conflict, "the attempt is stale");
@@ -115,6 +116,7 @@ caf::result<description> job_actor::rejected(stage_rejected& m) {
     return refuse(refusal::not_found, "no such job");
   queued_.erase(m.stage);
   if (m.code == "queue_full" || m.code == "account_queue_full" || m.code == "stopping") {
+    turned_away_[m.stage] = {m.code, m.reason};
     tick_soon(std::chrono::seconds(2)); // there may be room later
     return description{{{"status", core_.status()}}};
   }

@@ -5,9 +5,16 @@
 #include "http/bridge/submission.hpp"
 #include "http/bridge/views.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace troupe::http::studio {
 
 namespace {
+
+// What GET /api/queue looks at and shows at most; its answer says so.
+constexpr std::size_t queue_newest_jobs = 200, queue_active_jobs = 50;
+constexpr std::uint32_t queue_waiting_stages = 64; // of each job, the first by index
 
 template <class T>
 void put(json& into, const char* name, const std::optional<T>& value) {
@@ -45,6 +52,32 @@ void newest_jobs(const head& h, const std::string& account,
                     auto job = unpack(value);
                     return !job || !job->is_string() || visit(storage::number_at_end(key), job->get<std::string>());
                   });
+}
+
+constexpr auto no_position = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t position_of(const json& waiting) {
+  return waiting["position"].is_null() ? no_position : waiting["position"].get<std::uint64_t>();
+}
+
+/// Of a job's stages that wait the one that is next in line; of those in no line the first. Null: none waits.
+const json* foremost(const json& waiting) {
+  auto earlier = [](const json& a, const json& b) { return position_of(a) < position_of(b); };
+  auto found = std::min_element(waiting.begin(), waiting.end(), earlier);
+  return found == waiting.end() ? nullptr : &*found;
+}
+
+json unanswered() { return {{"count", nullptr}, {"stages", nullptr}}; }
+
+/// Why stages of the job wait, as explain_job answers it.
+asio::awaitable<json> waits_of(const head& h, const std::string& job) {
+  explain_job ask;
+  ask.job = job;
+  ask.stages_max = queue_waiting_stages;
+  auto answer = co_await h.actors.ask(std::move(ask));
+  if (!answer)
+    co_return unanswered();
+  co_return std::move(answer->value);
 }
 
 json generation_row(std::uint64_t number, const std::string& id, const json& job) {
@@ -157,39 +190,49 @@ asio::awaitable<reply> queue(const head& h, const request& r) {
     co_return problem_of(state.error());
   std::vector<std::pair<std::string, json>> active;
   std::size_t looked_at = 0;
+  bool more = false;
   newest_jobs(h, r.who->account, [&](std::uint64_t, const std::string& id) {
+    more = looked_at == queue_newest_jobs || active.size() == queue_active_jobs;
+    if (more)
+      return false;
+    ++looked_at;
     auto job = read_job(h.database, r.who->account, id);
     if (job && is_active(*job))
       active.emplace_back(id, std::move(*job));
-    return ++looked_at < 200 && active.size() < 50;
+    return true;
   });
   json rows = json::array();
-  std::optional<std::uint64_t> first;
+  std::uint64_t first = no_position;
+  bool answers = true;
   for (auto& [id, job] : active) {
-    explain_waiting ask;
-    ask.job = id;
-    for (std::uint32_t i = 0; i < 64; ++i)
-      ask.stages.push_back(i);
-    auto waits = co_await h.actors.ask_scheduler(std::move(ask));
+    json waits = unanswered();
+    if (answers)
+      waits = co_await waits_of(h, id);
+    answers = !waits["stages"].is_null(); // nobody is to wait for each of fifty that a slow disk keeps
     json row = {{"job_id", id},
                 {"status", studio_status(job.value("status", std::string{}))},
                 {"state", job.value("status", std::string{})},
                 {"workflow", job.value("workflow", std::string{})}};
-    if (waits)
-      for (const auto& [stage, why] : waits->value.items()) {
-        row["position"] = why.value("position", json());
-        row["reason"] = why.value("reason", json());
-        row["eta_ms"] = why.value("eta_ms", json());
-        if (why.contains("position") && (!first || why["position"].get<std::uint64_t>() < *first))
-          first = why["position"].get<std::uint64_t>();
-        break;
-      }
+    row["waiting_count"] = waits["count"];
+    row["waiting"] = std::move(waits["stages"]);
+    if (auto next = foremost(row["waiting"])) {
+      for (const char* name : {"position", "code", "reason", "eta_ms"})
+        row[name] = next->at(name);
+      first = std::min(first, position_of(*next));
+    }
     rows.push_back(std::move(row));
   }
   json answer = {{"queue_length", state->value["length"]},
                  {"running", state->value["running"]},
+                 {"account_waiting", state->value["account_waiting"]},
+                 {"account_running", state->value["account_running"]},
                  {"active_jobs", std::move(rows)},
-                 {"position", first ? json(*first) : json(0)}};
+                 {"more_jobs", more},
+                 {"limits",
+                  {{"newest_jobs", queue_newest_jobs},
+                   {"active_jobs", queue_active_jobs},
+                   {"waiting_stages", queue_waiting_stages}}},
+                 {"position", first == no_position ? 0 : first}};
   co_return reply::of(std::move(answer));
 }
 
@@ -305,11 +348,18 @@ std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard) {
        .summary = "Cancel a running generation",
        .tags = {"Video"}},
       [&h](const request& r, cancel_body body, nothing) { return cancel(h, r, std::move(body)); }));
-  out.push_back(declare({.path = "/api/queue",
-                         .operation = "queue",
-                         .summary = "Queue length, your active jobs, and their position",
-                         .tags = {"Video"}},
-                        [&h](const request& r, nothing, nothing) { return queue(h, r); }));
+  out.push_back(
+      declare({.path = "/api/queue",
+               .operation = "queue",
+               .summary = "Queue length, your active jobs, and their position",
+               .description = "Of each active job the stages that wait, by index, with code, reason, position "
+                              "and eta_ms; its own position, code, reason and eta_ms are those of the one that "
+                              "is next. limits: how many of the newest jobs are looked at, how many active ones "
+                              "shown, and how many waiting stages of each; more_jobs: there are older jobs that "
+                              "were not looked at; waiting_count: how many stages of the job wait in all. waiting is "
+                              "null where the job did not answer.",
+               .tags = {"Video"}},
+              [&h](const request& r, nothing, nothing) { return queue(h, r); }));
   out.push_back(declare({.path = "/api/models",
                          .operation = "models",
                          .summary = "Video models with defaults, prices, and whether they can be served now",

@@ -5,6 +5,7 @@
 #include "http/bridge/views.hpp"
 #include "http/resume.hpp"
 #include "http/workflows/log_entry.hpp"
+#include "http/workflows/wait_watch.hpp"
 
 #include <algorithm>
 
@@ -16,8 +17,10 @@ constexpr std::size_t events_at_once = 64;
 constexpr auto look_again = std::chrono::seconds(30); // should a bell ever be missed
 
 /// The account's log from a cursor on, as it grows; only one job's entries when `job` is not empty, and then it ends
-/// with the job's `done`. It ends at once when the key or session of who asked does.
-asio::awaitable<void> stream(const head& h, identity who, std::string job, std::uint64_t cursor, event_sink& sink) {
+/// with the job's `done`. It ends at once when the key or session of who asked does. `waits`: tells also why stages of
+/// the job wait.
+asio::awaitable<void> stream(const head& h, identity who, std::string job, std::uint64_t cursor,
+                             std::optional<wait_watch> waits, event_sink& sink) {
   const auto account = who.account;
   feed_hub::subscription wakes(h.feeds, account_id{account}, sink.bell());
   bool done = false;          // the job's last entry so far says so; it may be made again
@@ -37,6 +40,8 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
       if (!entry || (!job.empty() && entry->job != job))
         continue;
       done = !job.empty() && entry->event == "done";
+      if (waits)
+        waits->heard(*entry);
       out.emplace_back(std::to_string(id), std::move(entry->event), std::move(entry->data));
     }
     if (!out.empty()) { // no co_await beside && or ||: g++ 12 mistranslates it
@@ -47,8 +52,14 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
     if (done && entries.size() < events_at_once)
       co_return;                           // told all there is; a job that is made again goes on in a new stream
     if (entries.size() < events_at_once) { // a ring since it was read is remembered
-      std::chrono::milliseconds left(std::max<std::int64_t>(may_until - steady_ms(), 1));
-      bool stays = co_await sink.wait(left);
+      if (waits) {
+        auto news = co_await waits->look();
+        bool sent = co_await sink.send(std::move(news));
+        if (!sent)
+          co_return;
+      }
+      auto left = std::max<std::int64_t>(may_until - steady_ms(), 1);
+      bool stays = co_await sink.wait(std::chrono::milliseconds(waits ? waits->time_left(left) : left));
       if (!stays)
         co_return;
     }
@@ -123,16 +134,19 @@ asio::awaitable<reply> job(const head& h, const request& r) {
     co_return problem_of(answer.error());
   auto view = std::move(answer->value);
   view.erase("account");
-  explain_waiting why;
-  why.job = r.param("id");
-  for (const auto& stage : view["stages"])
-    if (stage["status"] == "ready" || stage["status"] == "backing_off")
-      why.stages.push_back(stage["index"].get<std::uint32_t>());
-  if (!why.stages.empty()) {
-    auto reasons = co_await h.actors.ask_scheduler(std::move(why));
-    if (reasons)
-      for (const auto& [index, reason] : reasons->value.items())
-        view["stages"][std::stoul(index)]["waiting"] = reason;
+  auto may_wait = [](const json& stage) { return stage["status"] == "ready" || stage["status"] == "backing_off"; };
+  if (std::any_of(view["stages"].begin(), view["stages"].end(), may_wait)) {
+    explain_job why;
+    why.job = r.param("id");
+    why.stages_max = workflow::plan::instances_max;
+    auto waits = co_await h.actors.ask(std::move(why));
+    if (waits)
+      for (auto& row : waits->value["stages"])
+        if (auto& stage = view["stages"][row["index"].get<std::size_t>()]; may_wait(stage))
+          stage["waiting"] = {{"code", row["code"]},
+                              {"reason", row["reason"]},
+                              {"position", row["position"]},
+                              {"eta_ms", row["eta_ms"]}};
   }
   co_return reply::of(std::move(view));
 }
@@ -177,7 +191,7 @@ asio::awaitable<reply> repair(const head& h, blob_guard& guard, const request& r
   co_return reply::of(std::move(answer));
 }
 
-asio::awaitable<reply> job_events(const head& h, const request& r) {
+asio::awaitable<reply> job_events(const head& h, const request& r, events_query query) {
   auto id = r.param("id");
   auto row = read_job(h.database, r.who->account, id);
   if (!row)
@@ -185,7 +199,9 @@ asio::awaitable<reply> job_events(const head& h, const request& r) {
   auto who = *r.who;
   // What the account's log had before the job began is not of it: nobody's old cursor makes the head read all of that.
   auto cursor = std::max(resume_after(r).value_or(0), row->value("feed_before", std::uint64_t{0}));
-  co_return reply::events([&h, who, id, cursor](event_sink& sink) { return stream(h, who, id, cursor, sink); });
+  auto waits = query.waiting ? std::optional<wait_watch>(std::in_place, h.actors, id) : std::nullopt;
+  co_return reply::events(
+      [&h, who, id, cursor, waits](event_sink& sink) { return stream(h, who, id, cursor, waits, sink); });
 }
 
 asio::awaitable<reply> account_events(const head& h, const request& r) {
@@ -193,7 +209,8 @@ asio::awaitable<reply> account_events(const head& h, const request& r) {
   auto from = resume_after(r);
   // Without a cursor it begins with what comes next: the past is in the jobs.
   auto cursor = from ? *from : h.database.feed_last(account_id{who.account});
-  co_return reply::events([&h, who, cursor](event_sink& sink) { return stream(h, who, {}, cursor, sink); });
+  co_return reply::events(
+      [&h, who, cursor](event_sink& sink) { return stream(h, who, {}, cursor, std::nullopt, sink); });
 }
 
 std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
@@ -243,12 +260,17 @@ std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
                          .summary = "Check the job's files; make damaged ones again at no charge",
                          .tags = {"Jobs"}},
                         [&h, &guard](const request& r, nothing, nothing) { return repair(h, guard, r); }));
-  out.push_back(declare({.path = "/api/jobs/{id}/events",
-                         .operation = "job_events",
-                         .summary = "The job's events (SSE); Last-Event-ID resumes without a gap or a repeat",
-                         .tags = {"Jobs"},
-                         .produces = "text/event-stream"},
-                        [&h](const request& r, nothing, nothing) { return job_events(h, r); }));
+  out.push_back(declare<nothing, events_query>(
+      {.path = "/api/jobs/{id}/events",
+       .operation = "job_events",
+       .summary = "The job's events (SSE); Last-Event-ID resumes without a gap or a repeat",
+       .description =
+           "state, stage, progress, preview, charge, artifact, done; each has an id. With ?waiting=true also "
+           "waiting, without an id: for the first 64 of the stages that wait the stage, index, code, reason, "
+           "position and eta_ms, when they have changed, looked at every two seconds.",
+       .tags = {"Jobs"},
+       .produces = "text/event-stream"},
+      [&h](const request& r, nothing, events_query query) { return job_events(h, r, query); }));
   out.push_back(declare({.path = "/api/events",
                          .operation = "account_events",
                          .summary = "The events of all jobs of the account (SSE)",

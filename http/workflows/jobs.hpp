@@ -17,6 +17,14 @@ void describe(V& v, run_body& x) {
   v.optional("inputs", x.inputs, "the workflow's inputs; GET /api/workflows/{name} has their schema");
 }
 
+struct events_query {
+  bool waiting = false;
+};
+template <class V>
+void describe(V& v, events_query& x) {
+  v.optional("waiting", x.waiting, "tell also why stages wait, in `waiting` events, which have no id");
+}
+
 /// All of the below, declared. `h` and `guard` must outlive them.
 std::vector<endpoint> endpoints(const head& h, blob_guard& guard);
 
@@ -30,7 +38,7 @@ asio::awaitable<reply> job(const head& h, const request& r);
 asio::awaitable<reply> cancel(const head& h, const request& r);
 /// Checks all files of the job, and has the stages run again whose files are damaged or gone.
 asio::awaitable<reply> repair(const head& h, blob_guard& guard, const request& r);
-asio::awaitable<reply> job_events(const head& h, const request& r);
+asio::awaitable<reply> job_events(const head& h, const request& r, events_query query);
 asio::awaitable<reply> account_events(const head& h, const request& r);
 
 } // namespace troupe::http::workflows

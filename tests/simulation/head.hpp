@@ -54,10 +54,6 @@ public:
   void ask_cluster(Message message, std::function<void(caf::expected<description>)> done) {
     request<description>(others_->cluster, std::move(message), std::move(done));
   }
-  template <class Message>
-  void ask_scheduler(Message message, std::function<void(caf::expected<description>)> done) {
-    request<description>(others_->scheduler, std::move(message), std::move(done));
-  }
   template <class Command>
   void tell(Command command) {
     caf::anon_send(others_->directory, routed(std::move(command)));

@@ -413,7 +413,7 @@ void world::do_request(const step& what) {
     case act::unfollow: c.listens = false; return;
     case act::explain:
       if (auto job = some_job(who, luck, false); !job.empty())
-        head_->ask_scheduler(explain_waiting{job, {0, 1, 2}}, [](const auto&) {});
+        head_->ask(explain_job{job, 3}, false, [](const auto&) {});
       return;
     default: return;
   }

@@ -24,6 +24,7 @@ struct heard {
   std::vector<std::pair<std::uint32_t, std::uint64_t>> withdrawn; // stage, up to which attempt
   std::vector<wire::assign> assigned;
   std::size_t reattached = 0;
+  std::vector<std::uint32_t> asked_why; // stages that the scheduler was last asked of
 };
 
 /// What devices say when they are asked for an attempt: true and false are their word, null is none.
@@ -46,12 +47,31 @@ workflow::plan_ptr plan_of_two(int attempts, int backoff_ms) {
   return std::make_shared<const workflow::plan>(*workflow::expand(*parsed.definition, *inputs, {}));
 }
 
+/// As many stages as are asked for, none of which needs another.
+workflow::plan_ptr plan_beside_each_other(int count) {
+  json definition = {{"name", "wide"},           {"version", 1},
+                     {"title", "Wide"},          {"description", "Wide."},
+                     {"inputs", json::object()}, {"stages", json::array()},
+                     {"result", json::object()}};
+  for (int i = 0; i < count; ++i) {
+    auto id = "s" + std::to_string(i);
+    definition["stages"].push_back(
+        {{"id", id}, {"kind", "null.work"}, {"params", {{"bytes", 1}}}, {"price", {{"rule", "free"}}}});
+    definition["result"][id] = {{"from", id + ".data"}, {"filename", id + "_{job}.bin"}};
+  }
+  auto parsed = workflow::parse_definition(definition, "wide.json");
+  EXPECT_TRUE(parsed.definition) << (parsed.problems.empty() ? "" : parsed.problems[0].text());
+  auto inputs = workflow::validate_inputs(*parsed.definition, json::object());
+  return std::make_shared<const workflow::plan>(*workflow::expand(*parsed.definition, *inputs, {}));
+}
+
 struct JobActor : ::testing::Test {
   slow_journal disk;
   actor_board board;
   deterministic_system cluster;
   heard told;
   device_word runs;
+  json in_queue = json::object(); // why stages wait, as the scheduler says it
   address_book_ptr book_of_addresses = std::make_shared<address_book>();
   caf::actor ledger, job;
   int attempts = 2, backoff_ms = 0;                              // of the first stage
@@ -80,7 +100,11 @@ struct JobActor : ::testing::Test {
                 for (const auto& s : m.stages)
                   told.withdrawn.emplace_back(s.ref.stage, s.up_to);
               },
-              [this](attempt_goes_on&) { ++told.reattached; }};
+              [this](attempt_goes_on&) { ++told.reattached; },
+              [this](explain_waiting& m) {
+                told.asked_why = m.stages;
+                return description{in_queue};
+              }};
     };
     auto nodes = [this]() -> caf::behavior {
       return {[this](run_stage& m) { told.assigned.push_back(m.what); },
@@ -116,6 +140,9 @@ struct JobActor : ::testing::Test {
   }
 
   caf::expected<submitted_job> submit(std::int64_t balance) {
+    return submit(balance, plan_of_two(attempts, backoff_ms));
+  }
+  caf::expected<submitted_job> submit(std::int64_t balance, workflow::plan_ptr plan) {
     book grant;
     grant.account = "alice";
     grant.movements.push_back({"grant", credits(balance), {}, {}, {}, {}});
@@ -125,7 +152,7 @@ struct JobActor : ::testing::Test {
     m.account = "alice";
     m.workflow = "two";
     m.generation = 1;
-    m.plan = plan_of_two(attempts, backoff_ms);
+    m.plan = std::move(plan);
     m.at = 1000;
     return cluster.ask(job, std::move(m));
   }
@@ -153,6 +180,10 @@ struct JobActor : ::testing::Test {
   void keep_a_start() {
     for (int half = 0; half < 2; ++half)
       pass(std::chrono::milliseconds(start_kept_ms / 2));
+  }
+  json waiting(std::uint32_t stages_max = 100) {
+    auto answer = cluster.ask(job, explain_job{"j", stages_max});
+    return answer ? answer->value : json{{"refused", to_string(read_refusal(answer.error()).why)}};
   }
   std::string status() {
     auto view = cluster.ask(job, describe_job{"j"});
@@ -525,6 +556,72 @@ TEST_F(JobActor, LeavesOnTheDiskWhatAStartIsToQueueUntilAStageHasBegun) {
   EXPECT_TRUE(open->waiting.empty()) << "from here on only the job knows";
   EXPECT_FALSE(jobs::unpack_open_job("j", "no row"));
   EXPECT_FALSE(jobs::unpack_open_job("j", pack({{"account", "alice"}, {"weight", -1}, {"stages", {{0}}}})));
+}
+
+TEST_F(JobActor, SaysOfAStageThatBacksOffWhenItIsTriedAgain) {
+  attempts = 3;
+  backoff_ms = 60'000;
+  submit(100);
+  place(0, 1);
+  fail(0, 1, "unknown");
+  auto answer = waiting();
+  EXPECT_EQ(answer["count"], 1);
+  const auto& row = answer["stages"][0];
+  EXPECT_EQ(row["index"], 0);
+  EXPECT_EQ(row["stage"], "a");
+  EXPECT_EQ(row["code"], "backing_off");
+  EXPECT_NE(row["reason"].get<std::string>().find("failure 1 of the 3"), std::string::npos) << row;
+  EXPECT_TRUE(row["position"].is_null());
+  EXPECT_GT(row["eta_ms"], 50'000);
+  EXPECT_LE(row["eta_ms"], 60'000);
+  EXPECT_TRUE(told.asked_why.empty()) << "the scheduler has not got it";
+  wall_clock_shift_ms = 61'000; // it is due, and in the queue
+  in_queue = {{"0", {{"code", "busy"}, {"reason", "all are busy"}, {"position", 2}, {"eta_ms", 700}}}};
+  answer = waiting();
+  EXPECT_EQ(told.asked_why, std::vector<std::uint32_t>{0});
+  EXPECT_EQ(answer["stages"][0]["code"], "busy");
+  EXPECT_EQ(answer["stages"][0]["position"], 2);
+  EXPECT_EQ(answer["stages"][0]["eta_ms"], 700);
+}
+
+TEST_F(JobActor, SaysOfAStageThatTheSchedulerTurnedAwayWhy) {
+  submit(100);
+  EXPECT_EQ(waiting()["stages"][0]["code"], "in_transit") << "nobody has it";
+  for (const char* code : {"queue_full", "account_queue_full", "stopping"}) {
+    ASSERT_TRUE(cluster.ask(job, stage_rejected{"j", 0, code, "no room"}));
+    auto row = waiting()["stages"][0];
+    EXPECT_EQ(row["code"], code);
+    EXPECT_EQ(row["reason"], "no room");
+    EXPECT_TRUE(row["position"].is_null());
+    EXPECT_TRUE(row["eta_ms"].is_null());
+  }
+  in_queue = {{"0", {{"code", "busy"}, {"reason", "all are busy"}, {"position", 1}}}}; // there was room later
+  EXPECT_EQ(waiting()["stages"][0]["code"], "busy");
+  EXPECT_TRUE(waiting()["stages"][0]["eta_ms"].is_null());
+  place(0, 1);
+  EXPECT_EQ(waiting()["count"], 0);
+  in_queue = json::object();
+  fail(0, 1, "device");
+  EXPECT_EQ(waiting()["stages"][0]["code"], "in_transit") << "what was before its attempt is forgotten";
+}
+
+TEST_F(JobActor, NamesWhatWaitsInTheOrderOfItsStagesAndCountsTheRest) {
+  submit(100, plan_beside_each_other(12));
+  in_queue = {{"10", {{"code", "busy"}, {"reason", "all are busy"}, {"position", 11}, {"eta_ms", 1}}}};
+  auto answer = waiting(11);
+  EXPECT_EQ(answer["count"], 12);
+  ASSERT_EQ(answer["stages"].size(), 11u);
+  for (std::size_t i = 0; i < 11; ++i)
+    EXPECT_EQ(answer["stages"][i]["index"], i);
+  EXPECT_EQ(answer["stages"][10]["position"], 11);
+}
+
+TEST_F(JobActor, DoesNotSayWhyStagesWaitOfAJobThatIsNotOrWithoutAScheduler) {
+  EXPECT_EQ(waiting()["refused"], to_string(refusal::not_found));
+  submit(100);
+  caf::anon_send_exit(book_of_addresses->scheduler, caf::exit_reason::user_shutdown);
+  cluster.scheduler.run();
+  EXPECT_EQ(waiting()["refused"], to_string(refusal::unavailable));
 }
 
 TEST_F(JobActor, AnAttemptThatACrashForgotIsTakenBack) {

@@ -124,6 +124,17 @@ TEST(Run, AClockThatIsSetBackMakesNoWaitLonger) {
   EXPECT_EQ(run.run.ready(6'000'000), indices{0});
 }
 
+TEST(Run, SaysHowLongAStageStillBacksOff) {
+  Checked run(chain());
+  run(started{});
+  EXPECT_EQ(run.run.backs_off_for(0, 5'000), 0) << "it is ready";
+  run.fail(0, fault::unknown, 1, 5'000);
+  EXPECT_EQ(run.run.backs_off_for(0, 5'000), 1'000);
+  EXPECT_EQ(run.run.backs_off_for(0, 5'900), 100);
+  EXPECT_EQ(run.run.backs_off_for(0, 6'000), 0) << "it is due";
+  EXPECT_EQ(run.run.backs_off_for(0, 1'000), 0) << "the clock was set back: no wait is longer than it was meant to be";
+}
+
 TEST(Run, BackoffHasALimit) {
   Checked run(chain({{"attempts", 10}, {"backoff_ms", 300'000}}));
   run(started{});
