@@ -43,12 +43,43 @@ directory_actor::factory factory_of(const head_parts& parts, const address_book_
 
 } // namespace
 
+namespace {
+
+static_assert(scheduling::limits{}.losses_max == workflow::run::limits::lost_nodes_max, "the run counts them too");
+
+scheduling::limits limits_of(const configuration& config) {
+  const auto& set = config.scheduler;
+  auto count = [](std::int64_t value) { return static_cast<std::uint32_t>(value); };
+  auto part = [](std::int64_t percent) { return static_cast<double>(percent) / 100; };
+  scheduling::limits out;
+  out.queue_max = count(set.queue_max);
+  out.queue_per_account = count(set.queue_per_account);
+  out.in_flight_per_account = count(set.in_flight_per_account);
+  out.failures_to_quarantine = count(set.failures_to_quarantine);
+  out.quarantine_ms = set.quarantine_s * 1000;
+  out.interactive_lead_ms = set.interactive_lead_ms;
+  out.preemptible_lag_ms = set.preemptible_lag_ms;
+  out.warm_lead_ms = set.warm_lead_ms;
+  out.residency_min_ms = set.residency_min_ms;
+  out.aging_after_ms = set.aging_after_ms;
+  out.aging_period = count(set.aging_period);
+  out.class_shares_min = {part(set.interactive_share_percent), part(set.standard_share_percent),
+                          part(set.preemptible_share_percent)};
+  out.reserve_after_ms = set.reserve_after_ms;
+  out.preempt_after_ms = set.preempt_after_ms;
+  out.preempt_run_min_ms = set.preempt_run_min_ms;
+  out.preemptions_max = count(set.preemptions_max);
+  out.straggler_factor = part(set.straggler_percent);
+  out.straggler_run_min_ms = set.straggler_run_min_ms;
+  out.stragglers_share_max = part(set.stragglers_share_percent);
+  return out;
+}
+
+} // namespace
+
 actor_options options_of(const configuration& config) {
   actor_options out;
-  out.scheduler.in_flight_per_account = static_cast<std::uint32_t>(config.scheduler.in_flight_per_account);
-  out.scheduler.queue_max = static_cast<std::uint32_t>(config.scheduler.queue_max);
-  out.scheduler.queue_per_account = static_cast<std::uint32_t>(config.scheduler.queue_per_account);
-  out.scheduler.losses_max = workflow::run::limits::lost_nodes_max; // the run counts them too, and decides
+  out.scheduler = limits_of(config);
   out.jobs.reattach_ms = config.node.timeout_ms + 2'000;
   out.directory.passivate_after_ms = config.actors.passivate_after_s * 1000;
   out.cluster.node_timeout_ms = config.node.timeout_ms;

@@ -238,6 +238,12 @@ problem check_whole(const configuration& c) {
   for (const auto& one : c.payments.stripe_prices)
     if (auto price = one.substr(one.find('=') + 1); !prices.insert(price).second)
       return complain("configuration", "payments.stripe_prices names " + price + " twice");
+  const auto& shares = c.scheduler;
+  if (auto all = shares.interactive_share_percent + shares.standard_share_percent + shares.preemptible_share_percent;
+      all > 100)
+    return complain("configuration", "scheduler.interactive_share_percent, standard_share_percent and "
+                                     "preemptible_share_percent must not be above 100 together, and are " +
+                                         std::to_string(all));
   if (c.scheduler.queue_per_account > c.scheduler.queue_max)
     return complain("configuration", "scheduler.queue_per_account must not be above scheduler.queue_max");
   return {};
@@ -356,8 +362,11 @@ std::string default_configuration_file() {
     out += "# " + note_of(key, defaults) + "\n" + path.substr(dot + 1) + " = " + default_of(key, defaults) + "\n";
   }
   out +=
-      "\n# Tiers and prices: [tiers.NAME] with credits, resolution, frames, watermark; [prices.…]. docs/money.md says "
-      "what can be\n# set; only what differs need be said, e.g.\n# [prices.video.wan-t2v]\n# per_frame = 0.25\n";
+      "\n# Tiers and prices: [tiers.NAME] with credits, resolution, frames, watermark, weight; [prices.…]. "
+      "docs/money.md "
+      "says what\n# can be set; only what differs need be said, e.g.\n# [prices.video.wan-t2v]\n# per_frame = 0.25\n#\n"
+      "# An account's share of devices that others want too goes by its tier's weight, 1 to 10000. By default: free 1, "
+      "starter 2,\n# creator 3, pro 4, studio 6, enterprise 8.\n# [tiers.pro]\n# weight = 5\n";
   return out;
 }
 

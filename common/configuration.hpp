@@ -49,6 +49,23 @@ struct configuration {
     std::int64_t in_flight_per_account = 64;
     std::int64_t queue_max = 1'000'000;
     std::int64_t queue_per_account = 10'000;
+    std::int64_t interactive_share_percent = 10;
+    std::int64_t standard_share_percent = 10;
+    std::int64_t preemptible_share_percent = 5;
+    std::int64_t interactive_lead_ms = 10'000;
+    std::int64_t preemptible_lag_ms = 30'000;
+    std::int64_t warm_lead_ms = 2'000;
+    std::int64_t residency_min_ms = 5'000;
+    std::int64_t aging_after_ms = 120'000;
+    std::int64_t aging_period = 64;
+    std::int64_t reserve_after_ms = 60'000;
+    std::int64_t preempt_after_ms = 2'000;
+    std::int64_t preempt_run_min_ms = 5'000;
+    std::int64_t preemptions_max = 3;
+    std::int64_t straggler_percent = 200;
+    std::int64_t straggler_run_min_ms = 5'000;
+    std::int64_t stragglers_share_percent = 10;
+    std::int64_t failures_to_quarantine = 3;
     std::int64_t quarantine_s = 600;
   } scheduler;
   struct {

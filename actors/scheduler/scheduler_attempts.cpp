@@ -84,7 +84,7 @@ index scheduler_core::choose_victim(index bucket, const std::vector<std::uint32_
     if (best != none && running_[best].since >= run.since)
       continue;
     auto before = preempted_.find(ref_of(stage_at(run.stage)));
-    if (before == preempted_.end() || before->second.count < limits_.preemptions_max)
+    if ((before == preempted_.end() ? 0 : before->second.count) < limits_.preemptions_max)
       best = at;
   }
   return best;

@@ -159,12 +159,13 @@ struct released {
 
 using command = std::variant<start, stop, moved, reject, quarantined, released>;
 
-/// What the scheduler holds at most, and how it weighs.
+/// What the scheduler holds at most, and how it weighs. These are the defaults; what an operator can set is under
+/// [scheduler] in cluster.conf.
 struct limits {
   std::uint32_t queue_max = 1'000'000;
   std::uint32_t queue_per_account = 10'000;
   std::uint32_t in_flight_per_account = 64;
-  std::uint32_t losses_max = 3; // devices a stage may lose under it before it is rejected
+  std::uint32_t losses_max = 10; // devices a stage may lose under it before it is rejected
   std::uint32_t failures_to_quarantine = 3;
   std::int64_t quarantine_ms = 600'000;       // 0: until enabled
   std::int64_t reattach_ms = 30'000;          // how long a device that is only heard of keeps its stages
@@ -187,6 +188,7 @@ struct limits {
   double straggler_deviations = 4.0;         // … and so many mean deviations above it …
   std::int64_t straggler_run_min_ms = 5'000; // … and at least so long is a straggler
   double stragglers_share_max = 0.10;        // of the slots of a class of devices, for second attempts
+  friend bool operator==(const limits&, const limits&) = default;
 };
 
 } // namespace troupe::scheduling

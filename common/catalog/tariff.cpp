@@ -75,12 +75,14 @@ private:
                limits.size = *size;
                return "";
              }},
-            {"watermark", [&](const toml::node& n) -> std::string {
+            {"watermark",
+             [&](const toml::node& n) -> std::string {
                if (!n.is_boolean())
                  return "must be true or false";
                limits.watermark = n.as_boolean()->get();
                return "";
-             }}});
+             }},
+            {"weight", [&](const toml::node& n) { return whole(n, limits.weight, 1, 10'000); }}});
   }
 
   void group(const std::string& name, const toml::node& node, const place& where) {

@@ -53,12 +53,12 @@ std::optional<resolution> resolution_of(std::string_view name) {
 
 tier_table default_tiers() {
   auto sd = *resolution_of("480p"), hd = *resolution_of("1080p"), uhd = *resolution_of("4K");
-  return {{{150, sd, 81, true},
-           {500, hd, 121, false},
-           {1'500, uhd, 201, false},
-           {5'000, uhd, 301, false},
-           {15'000, uhd, 301, false},
-           {50'000, uhd, 999, false}}};
+  return {{{150, sd, 81, true, 1},
+           {500, hd, 121, false, 2},
+           {1'500, uhd, 201, false, 3},
+           {5'000, uhd, 301, false, 4},
+           {15'000, uhd, 301, false, 6},
+           {50'000, uhd, 999, false, 8}}};
 }
 
 std::optional<tier> lowest_tier_for(const tier_table& table, const demand& work) {

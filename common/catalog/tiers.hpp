@@ -43,7 +43,8 @@ struct tier_limits {
   std::int64_t credits_per_month = 0; // whole credits
   resolution size;
   std::int64_t frames_max = 0;
-  bool watermark = false; // drawn on every video
+  bool watermark = false;  // drawn on every video
+  std::int64_t weight = 1; // of its accounts in the fair queue; 1 … 10,000
 };
 
 /// One entry a tier, by rank.

@@ -11,11 +11,6 @@ namespace {
 /// The part of the word before which a message of the workflow module names its field.
 std::string field_of(const std::string& message) { return message.substr(0, message.find(' ')); }
 
-std::uint32_t weight_of(catalog::tier which) {
-  static constexpr std::uint32_t weights[] = {1, 2, 3, 4, 6, 8};
-  return weights[static_cast<std::size_t>(which)];
-}
-
 /// The first stage that no engine can serve now, as a 503.
 std::optional<problem> unserved(const head& h, const workflow::plan& plan) {
   for (const auto& stage : plan.stages) {
@@ -165,7 +160,8 @@ asio::awaitable<std::variant<accepted_job, problem>> submit(const head& h, const
   submit_job command;
   command.job = make_ulid();
   command.account = who.account;
-  command.weight = weight_of(catalog::tier_of(who.tier).value_or(catalog::tier::free));
+  auto tier = catalog::tier_of(who.tier).value_or(catalog::tier::free);
+  command.weight = static_cast<std::uint32_t>(catalog::limits_of(h.tiers, tier).weight);
   command.generation = h.database.next_number("generation");
   if (command.generation == 0)
     co_return unavailable("The disk takes nothing now; try again shortly");

@@ -29,17 +29,10 @@ def verify(data):
     return done.returncode, done.stdout + done.stderr
 
 
-class ConfiguredHead(Head):
-    def arguments(self, listen="127.0.0.1:0"):
-        config = self.data / "cluster.conf"
-        config.write_text(CONFIG)
-        return super().arguments(listen) + ["--config", str(config)]
-
-
 class Money(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.head = ConfiguredHead().start()
+        cls.head = Head(config=CONFIG).start()
         cls.addClassCleanup(cls.head.destroy)
         cls.head.wait_for_engines_of("null")
         cls.admin = cls.head.admin()

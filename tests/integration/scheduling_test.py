@@ -11,7 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from studio import BINARY, PATIENCE, Head, clean_environment, wait_until  # noqa: E402
+from studio import BINARY, PATIENCE, Head, account_of, clean_environment, wait_until  # noqa: E402
 
 
 def free_port():
@@ -29,6 +29,7 @@ def one_stage(name, **more):
 
 class Scheduling(unittest.TestCase):
     settings = {}
+    config = None
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-scheduling-"))
@@ -38,7 +39,7 @@ class Scheduling(unittest.TestCase):
         for what in (one_stage("plain"), one_stage("batch", **{"class": "preemptible"}), one_stage("twice", speculative=True)):
             (definitions / (what["name"] + ".json")).write_text(json.dumps(what))
         settings = {"node.local": False, "cluster.listen": f"tcp://127.0.0.1:{free_port()}", "node.heartbeat_ms": 100, "node.timeout_ms": 2000}
-        self.head = Head(dict(settings, **self.settings), workflows=str(definitions)).start()
+        self.head = Head(dict(settings, **self.settings), workflows=str(definitions), config=self.config).start()
         self.addCleanup(self.head.destroy)
         self.key = self.head.admin().post("/api/keys", {"name": "operator"})["key"]
         self.user = self.head.user("worker", tier="studio", grant=1_000)
@@ -78,6 +79,21 @@ class Scheduling(unittest.TestCase):
 
     def balance(self):
         return self.user.get("/api/credits")
+
+
+class Weights(Scheduling):
+    config = "[tiers.studio]\nweight = 40\n"
+
+    def test_an_accounts_weight_is_that_of_its_tier_as_the_operator_set_it(self):
+        self.join("one")
+        starter = self.head.user("starter", tier="starter", grant=10)
+        jobs = [self.run_one("plain", 60_000), starter.run("plain", {"ms": 60_000})["job_id"]]
+
+        def weights():
+            state = self.head.admin().get("/api/admin/actors/scheduler/main")["state"]
+            return {a["account"]: a["weight"] for a in state["accounts"]}
+        wait_until(lambda: len(weights()) == len(jobs), 20, "both are in the queue")
+        self.assertEqual(weights(), {account_of(self.user): 40, account_of(starter): 2})
 
 
 class Preemption(Scheduling):

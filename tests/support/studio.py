@@ -253,13 +253,14 @@ def outputs_of(admin, user, job):
 class Head:
     """A `troupe serve` and its local node, on a data directory that is removed at the end."""
 
-    def __init__(self, settings=None, environment=None, workflows=None):
+    def __init__(self, settings=None, environment=None, workflows=None, config=None):
         self.data = pathlib.Path(tempfile.mkdtemp(prefix="troupe-test-"))
         self.settings = dict(NO_LIMITS, **{"log.level": "info"})
         if workflows is not None:
             self.settings["workflows.directory"] = workflows
         self.settings.update(settings or {})
         self.environment = clean_environment(TROUPE_ADMIN_PASSWORD=ADMIN_PASSWORD, **(environment or {}))
+        self.config = config  # the text of a cluster.conf, for what has no key of its own
         self.process = None
         self.keep = False  # for whoever reads a failure
         self.port = None
@@ -273,6 +274,9 @@ class Head:
         out = [BINARY, "serve", "--data", str(self.data), "--listen", listen]
         for key, value in self.settings.items():
             out += ["--set", f"{key}={str(value).lower() if isinstance(value, bool) else value}"]
+        if self.config is not None:
+            (self.data / "cluster.conf").write_text(self.config)
+            out += ["--config", str(self.data / "cluster.conf")]
         return out
 
     def start(self):

@@ -27,6 +27,7 @@ credits = 20
 resolution = "720p"
 frames = 60
 watermark = false
+weight = 5
 [prices.video.wan-t2v]
 base = 1
 per_frame = 0.000001
@@ -51,6 +52,8 @@ output_per_million = 150.5
   EXPECT_EQ(read->tiers[0].credits_per_month, 20);
   EXPECT_EQ(read->tiers[0].size.name, "720p");
   EXPECT_FALSE(read->tiers[0].watermark);
+  EXPECT_EQ(read->tiers[0].weight, 5);
+  EXPECT_EQ(read->tiers[1].weight, 2);
   EXPECT_EQ(read->prices.video.at("wan-t2v").per_frame, 1);
   EXPECT_EQ(read->prices.video.at("wan-t2v").per_step, 500'000); // what is not said stays
   EXPECT_EQ(read->prices.image.at("flux"), credits(7));
@@ -64,7 +67,11 @@ TEST(Tariff, SaysWhatIsWrongWithLineAndColumn) {
   EXPECT_EQ(wrong("[tiers.free]\ncredits = -1"),
             "cluster.conf:2:11: tiers.free.credits must be an integer from 0 to 1000000000");
   EXPECT_EQ(wrong("[tiers.free]\nframe = 1"),
-            "cluster.conf:2:1: unknown key `tiers.free.frame`; there are credits, frames, resolution, watermark");
+            "cluster.conf:2:1: unknown key `tiers.free.frame`; there are credits, frames, resolution, watermark, "
+            "weight");
+  for (const char* weight : {"0", "10001", "1.5", "'heavy'"})
+    EXPECT_EQ(wrong(("[tiers.pro]\nweight = " + std::string{weight}).c_str()),
+              "cluster.conf:2:10: tiers.pro.weight must be an integer from 1 to 10000");
   EXPECT_EQ(wrong("[tiers.free]\nresolution = '2K'"),
             "cluster.conf:2:14: tiers.free.resolution must be one of \"480p\", \"720p\", \"1080p\", \"4K\"");
   EXPECT_EQ(wrong("[prices.video.wan-t2v]\n base = 'ten'"),

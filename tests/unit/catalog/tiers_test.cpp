@@ -9,12 +9,14 @@ TEST(Tiers, GrantAndAllowWhatTheDocumentationSays) {
   auto table = default_tiers();
   const std::int64_t month[]{150, 500, 1'500, 5'000, 15'000, 50'000};
   const std::int64_t frames[]{81, 121, 201, 301, 301, 999};
+  const std::int64_t weight[]{1, 2, 3, 4, 6, 8};
   const char* size[]{"480p", "1080p", "4K", "4K", "4K", "4K"};
   for (std::size_t i = 0; i < tier_count; ++i) {
     EXPECT_EQ(table[i].credits_per_month, month[i]);
     EXPECT_EQ(table[i].frames_max, frames[i]);
     EXPECT_EQ(table[i].size.name, size[i]);
     EXPECT_EQ(table[i].watermark, i == 0);
+    EXPECT_EQ(table[i].weight, weight[i]);
   }
 }
 

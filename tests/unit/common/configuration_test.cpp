@@ -115,6 +115,11 @@ INSTANTIATE_TEST_SUITE_P(
         bad_file{std::string("[[\0\0]]", 6), "cluster.conf:1:"},
         bad_file{"[payments]\nstripe_prices = ['pro=price_1', 'starter=price_2', 'creator=price_1']",
                  "configuration: payments.stripe_prices names price_1 twice"},
+        bad_file{"[scheduler]\ninteractive_share_percent = 60\nstandard_share_percent = 40",
+                 "configuration: scheduler.interactive_share_percent, standard_share_percent and "
+                 "preemptible_share_percent must not be above 100 together, and are 105"},
+        bad_file{"[scheduler]\nfailures_to_quarantine = 0",
+                 "cluster.conf:2:26: scheduler.failures_to_quarantine must be an integer from 1 to 1000, not 0"},
         bad_file{"[node]\nheartbeat_ms = 4000",
                  "configuration: node.timeout_ms must be at least twice node.heartbeat_ms (4000)"}));
 

@@ -84,6 +84,13 @@ TEST(preemption, stops_no_other_class_and_nothing_for_its_own) {
   EXPECT_FALSE(only<stop>(later(w, 60'000)));
 }
 
+TEST(preemption, stops_nothing_where_the_operator_allows_none) {
+  limits bounds;
+  bounds.preemptions_max = 0;
+  contended w(bounds);
+  EXPECT_FALSE(only<stop>(later(w, 2'500)));
+}
+
 TEST(preemption, leaves_the_class_its_minimum_share) {
   limits bounds;
   bounds.class_shares_min = {0.1, 0.1, 0.5};
