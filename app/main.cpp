@@ -16,10 +16,14 @@ namespace {
 
 using namespace troupe::app;
 
+// An option that is another name of a key.
+void add_key(CLI::App& to, serve_options& options, const char* name, const char* key, const char* help) {
+  to.add_option_function<std::string>(
+      name, [&options, key](const std::string& v) { options.overrides[key] = v; }, help);
+}
+
 void add_config(CLI::App& to, serve_options& options) {
   to.add_option("--config", options.config, "cluster.conf (TOML)")->check(CLI::ExistingFile);
-  to.add_option_function<std::string>(
-      "--data", [&options](const std::string& v) { options.overrides["data.directory"] = v; }, "data directory");
   to.add_option_function<std::vector<std::string>>(
       "--set",
       [&options](const std::vector<std::string>& all) {
@@ -56,8 +60,8 @@ int main(int argc, char** argv) {
   serving.program = std::filesystem::read_symlink("/proc/self/exe", unknown).string();
   auto* serve_command = cli.add_subcommand("serve", "Run the head: HTTP API, actors, store");
   add_config(*serve_command, serving);
-  serve_command->add_option_function<std::string>(
-      "--listen", [&](const std::string& v) { serving.overrides["http.listen"] = v; }, "address:port");
+  add_key(*serve_command, serving, "--data", "data.directory", "data directory");
+  add_key(*serve_command, serving, "--listen", "http.listen", "address:port");
   serve_command->callback([&] { status = serve(serving); });
 
   node_options node;
@@ -70,9 +74,11 @@ int main(int argc, char** argv) {
   node_command->add_option("--key", node.key_file, "file with this node's key pair")->excludes(by_token);
   node_command->add_option("--folder", node.folder, "cache and work folder")->required();
   node_command->add_option("--name", node.name, "the name the head knows it by");
-  node_command->add_option("--slots", node.slots, "stages at a time on the CPU; 0: as many as hardware threads");
-  node_command->add_option("--cache-mib", node.cache_mib, "artifact cache, MiB");
-  node_command->add_option("--log-level", node.log_level, "trace, debug, info, warn, error, off");
+  add_config(*node_command, node.where);
+  add_key(*node_command, node.where, "--slots", "node.slots",
+          "stages at a time on the CPU; 0: as many as hardware threads");
+  add_key(*node_command, node.where, "--cache-mib", "node.cache_mib", "artifact cache, MiB");
+  add_key(*node_command, node.where, "--log-level", "log.level", "trace, debug, info, warn, error, off");
   node_command->add_option("--exit-when-orphaned-ms", node.exit_when_orphaned_ms,
                            "end when no head was heard for so long; 0: never");
   node_command->add_option("--wait-for-folder", node.wait_for_folder,
@@ -84,6 +90,7 @@ int main(int argc, char** argv) {
   auto* create_command =
       admin_command->add_subcommand("create", "Create an admin, offline; the password comes on standard input");
   add_config(*create_command, creating.where);
+  add_key(*create_command, creating.where, "--data", "data.directory", "data directory");
   create_command->add_option("--username", creating.username, "its user name")->required();
   bool from_stdin = false;
   create_command->add_flag("--password-stdin", from_stdin, "read the password from standard input (the only way)");

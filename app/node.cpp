@@ -1,3 +1,4 @@
+#include "app/load_config.hpp"
 #include "app/options.hpp"
 #include "common/exit_codes.hpp"
 #include "common/json.hpp"
@@ -91,10 +92,24 @@ result<membership> membership_of(const node_options& options) {
   return membership{options.name, options.head_key, options.heads, *keys};
 }
 
+// "cuda0=2" and the like, as the configuration has checked them.
+std::map<std::string, std::uint32_t> amounts_of(const std::vector<std::string>& all) {
+  std::map<std::string, std::uint32_t> out;
+  for (const auto& one : all) {
+    auto equals = one.find('=');
+    out[one.substr(0, equals)] = static_cast<std::uint32_t>(std::stoul(one.substr(equals + 1)));
+  }
+  return out;
+}
+
 } // namespace
 
 int run_node(const node_options& options) {
-  start_log("node", options.log_level);
+  auto config = load_config(options.where);
+  if (!config)
+    return exit_configuration;
+  clear_environment();
+  start_log("node", config->log.level);
   if (options.wait_for_folder != 0 && !wait_for(options.folder, options.wait_for_folder))
     return exit_temporary;
   auto member = membership_of(options);
@@ -108,13 +123,17 @@ int run_node(const node_options& options) {
   settings.head_public_key = member->head_key;
   settings.keys = member->keys;
   settings.folder = options.folder;
-  settings.cache_bytes_max = std::uint64_t{options.cache_mib} << 20;
-  settings.slots = options.slots;
+  settings.cache_bytes_max = static_cast<std::uint64_t>(config->node.cache_mib) << 20;
+  settings.slots = static_cast<std::uint32_t>(config->node.slots);
+  settings.offered = {config->devices.disabled, amounts_of(config->devices.slots),
+                      amounts_of(config->devices.vram_reserved_mib), config->engines.disabled};
   settings.exit_when_orphaned_ms = options.exit_when_orphaned_ms;
   settings.engines = engines::all();
   auto agent = node::agent::open(std::move(settings));
   if (!agent) {
     log::critical("{}", agent.error().message);
+    if (agent.error().code == "configuration")
+      return exit_configuration;
     return agent.error().code == "locked" ? exit_temporary : exit_failure;
   }
   running = agent->get();

@@ -14,16 +14,14 @@ struct serve_options {
 };
 int serve(const serve_options& options);
 
-/// `troupe node`.
+/// `troupe node`. Slots, cache, devices, engines and log level are in the configuration.
 struct node_options {
+  serve_options where;
   std::vector<std::string> heads; // endpoints
   std::string head_key;           // Z85
   std::string key_file;           // the node's own pair
   std::string join_file;          // a token of `troupe admin node add`: instead of heads, head_key, key_file and name
   std::string folder, name = "local";
-  std::string log_level = "info";
-  unsigned slots = 0;
-  unsigned cache_mib = 4096;
   unsigned exit_when_orphaned_ms = 0;
   int wait_for_folder =
       0; // while another node works in the folder, wait for its end, or for that of this process, the parent

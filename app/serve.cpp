@@ -240,6 +240,14 @@ result<void> front::open(const configuration& config) {
   return {};
 }
 
+// As lists are written on a command line.
+std::string joined(const std::vector<std::string>& items) {
+  std::string out;
+  for (const auto& item : items)
+    out += (out.empty() ? "" : ",") + item;
+  return out;
+}
+
 result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& config, const head_core& core,
                                                            const std::string& program,
                                                            const std::atomic<bool>& stopping) {
@@ -255,16 +263,20 @@ result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& 
                 (core.data() / "node").string(),
                 "--name",
                 "local",
-                "--slots",
-                std::to_string(config.node.slots),
-                "--cache-mib",
-                std::to_string(config.node.cache_mib),
-                "--log-level",
-                config.log.level,
                 "--exit-when-orphaned-ms",
                 "60000",
                 "--wait-for-folder", // the node of an earlier head may still work there: it is taken back
                 std::to_string(::getpid())};
+  auto set = [&child](const std::string& key, const std::string& value) {
+    child.argv.insert(child.argv.end(), {"--set", key + "=" + value});
+  };
+  set("log.level", config.log.level);
+  set("node.slots", std::to_string(config.node.slots));
+  set("node.cache_mib", std::to_string(config.node.cache_mib));
+  set("devices.disabled", joined(config.devices.disabled));
+  set("devices.slots", joined(config.devices.slots));
+  set("devices.vram_reserved_mib", joined(config.devices.vram_reserved_mib));
+  set("engines.disabled", joined(config.engines.disabled));
   child.on_exit = [&stopping](int status) {
     if (stopping)
       return;

@@ -221,6 +221,15 @@ problem read_overrides(const std::map<std::string, std::string>& overrides, conf
   return {};
 }
 
+// The part before "=" that comes twice; "" when none does.
+std::string named_twice(const std::vector<std::string>& all) {
+  std::set<std::string> names;
+  for (const auto& one : all)
+    if (auto name = one.substr(0, one.find('=')); !names.insert(name).second)
+      return name;
+  return "";
+}
+
 // What one key alone cannot say.
 problem check_whole(const configuration& c) {
   if (c.node.timeout_ms < 2 * c.node.heartbeat_ms)
@@ -238,6 +247,10 @@ problem check_whole(const configuration& c) {
   for (const auto& one : c.payments.stripe_prices)
     if (auto price = one.substr(one.find('=') + 1); !prices.insert(price).second)
       return complain("configuration", "payments.stripe_prices names " + price + " twice");
+  for (const auto& [key, amounts] : {std::pair{"devices.slots", &c.devices.slots},
+                                     std::pair{"devices.vram_reserved_mib", &c.devices.vram_reserved_mib}})
+    if (auto twice = named_twice(*amounts); !twice.empty())
+      return complain("configuration", std::string{key} + " names " + twice + " twice");
   const auto& shares = c.scheduler;
   if (auto all = shares.interactive_share_percent + shares.standard_share_percent + shares.preemptible_share_percent;
       all > 100)

@@ -46,6 +46,9 @@ struct configuration {
     std::int64_t cache_mib = 4'096;
   } node;
   struct {
+    std::vector<std::string> disabled, slots, vram_reserved_mib;
+  } devices;
+  struct {
     std::int64_t in_flight_per_account = 64;
     std::int64_t queue_max = 1'000'000;
     std::int64_t queue_per_account = 10'000;
@@ -70,6 +73,7 @@ struct configuration {
   } scheduler;
   struct {
     bool stand_ins_allowed = true;
+    std::vector<std::string> disabled;
   } engines;
   struct {
     std::string directory;

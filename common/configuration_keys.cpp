@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 
 namespace troupe {
@@ -72,6 +73,25 @@ std::string wrong_price(const std::string& text) {
   bool fine = std::find(sold.begin(), sold.end(), text.substr(0, equals)) != sold.end() && equals + 1 < text.size();
   return fine ? "" : "must be TIER=PRICE, e.g. creator=price_1Abc";
 }
+
+std::string wrong_name(const std::string& text) {
+  auto plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_'; };
+  return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), plain) ? "" : "is no name";
+}
+
+std::string wrong_amount(const std::string& text, std::uint32_t most) {
+  auto name = text.substr(0, text.find('='));
+  auto number = text.substr(std::min(name.size() + 1, text.size()));
+  std::uint32_t value = 0;
+  auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+  bool fine = wrong_name(name).empty() && error == std::errc{} && end == number.data() + number.size() && value >= 1 &&
+              value <= most;
+  return fine ? "" : "must be DEVICE=NUMBER, from 1 to " + std::to_string(most) + ", e.g. cuda0=2";
+}
+
+std::string wrong_slots(const std::string& text) { return wrong_amount(text, 1'024); }
+
+std::string wrong_memory(const std::string& text) { return wrong_amount(text, 16'777'216); }
 
 std::string wrong_directory(const std::string& text) { return text.empty() ? "must not be empty" : ""; }
 
@@ -144,6 +164,29 @@ const std::vector<configuration_key>& configuration_keys() {
       {"node.heartbeat_ms", "Milliseconds between heartbeats, both ways.", SLOT(node.heartbeat_ms), 50, 60'000},
       {"node.slots", "Stages at a time on the CPU; 0: by the number of cores.", SLOT(node.slots), 0, 1'024},
       {"node.cache_mib", "Artifacts a node keeps to use again, in MiB.", SLOT(node.cache_mib), 64, 16'777'216},
+      {"devices.disabled",
+       "Devices that this machine's node leaves alone, by name or type, e.g. [\"cuda1\"] or [\"cuda\"]. Each machine "
+       "has its own file: troupe node --config.",
+       SLOT(devices.disabled),
+       0,
+       0,
+       {},
+       wrong_name},
+      {"devices.slots",
+       "Stages at a time on devices other than the CPU, by name or type, e.g. [\"cuda=2\", \"cuda1=4\"]; else one. 1 "
+       "to 1024.",
+       SLOT(devices.slots),
+       0,
+       0,
+       {},
+       wrong_slots},
+      {"devices.vram_reserved_mib",
+       "MiB of their memory that are kept for others, e.g. [\"cuda0=2048\"]; else none. 1 to 16777216.",
+       SLOT(devices.vram_reserved_mib),
+       0,
+       0,
+       {},
+       wrong_memory},
       {"scheduler.in_flight_per_account", "Stages of one account that run at a time.",
        SLOT(scheduler.in_flight_per_account), 1, 100'000},
       {"scheduler.queue_max", "Stages that wait at most; beyond it jobs are refused with Retry-After.",
@@ -201,6 +244,13 @@ const std::vector<configuration_key>& configuration_keys() {
       {"engines.stand_ins_allowed",
        "Let embedded engines stand in for models that need hardware or services that are not there; results say so.",
        SLOT(engines.stand_ins_allowed)},
+      {"engines.disabled",
+       "Engines, or kinds of stages, that this machine's node does not offer, e.g. [\"speech\", \"scene.video\"].",
+       SLOT(engines.disabled),
+       0,
+       0,
+       {},
+       wrong_name},
       {"workflows.directory",
        "Where the workflow definitions (*.json) lie; empty: where the program was built or installed.",
        SLOT(workflows.directory)},

@@ -35,8 +35,8 @@ public:
   }
 
 private:
-  std::vector<work_device> look_around();
-  void add_operations(const engines::description& about, engines::engine& engine, work_device& device);
+  result<std::vector<work_device>> look_around();
+  void introduce(const engines::description& about, engines::engine& engine, work_device* cpu);
   wire::hello hello() const;
   void hear(wire::to_node&& message);
   bool say(wire::from_node&& message);
@@ -69,6 +69,9 @@ node_agent::~node_agent() {
 }
 
 result<void> node_agent::begin() {
+  auto devices = look_around();
+  if (!devices)
+    return devices.error();
   auto cache = artifact_cache::open(options_.folder / "cache", options_.cache_bytes_max);
   if (!cache)
     return cache.error();
@@ -81,7 +84,7 @@ result<void> node_agent::begin() {
   work.stuck_ms = options_.stuck_ms;
   work.nice = options_.nice;
   work.reports = options_.reports;
-  executor_.emplace(std::move(work), look_around(), *cache_, *transfers_, send);
+  executor_.emplace(std::move(work), std::move(*devices), *cache_, *transfers_, send);
 
   link::node_link_options dial{options_.head_endpoints, options_.head_public_key, options_.keys};
   link::node_link_handler handler;
@@ -103,33 +106,47 @@ result<void> node_agent::begin() {
   return {};
 }
 
-std::vector<work_device> node_agent::look_around() {
-  auto probed = options_.cuda ? probe_cuda() : std::vector<probed_device>{};
-  probed.insert(probed.begin(), probe_cpu(options_.slots));
+result<std::vector<work_device>> node_agent::look_around() {
+  auto found = options_.cuda_driver.empty() ? std::vector<probed_device>{} : probe_cuda(options_.cuda_driver);
+  found.insert(found.begin(), probe_cpu(options_.slots));
+  auto devices = offered_devices(std::move(found), options_.offered);
+  if (!devices)
+    return devices.error();
+  std::vector<engines::description> known;
+  for (const auto& engine : options_.engines)
+    known.push_back(engine->describe());
+  if (auto right = check_engines(known, options_.offered); !right)
+    return right.error();
   std::vector<work_device> out;
-  for (const auto& device : probed) {
+  work_device* cpu = nullptr;
+  out.reserve(devices->size());
+  for (const auto& device : *devices) {
     out.push_back({device.name, device.slots, device.threads, {}});
     introduction_.devices.push_back({device.name, device.type, device.model, device.slots, device.vram_mib, {}});
+    if (device.type == "cpu")
+      cpu = &out.back();
   }
-  for (const auto& engine : options_.engines) {
-    auto about = engine->describe();
-    wire::engine_report entry{about.name, about.version, {}, about.available, about.unavailable_reason, about.needs};
-    for (const auto& x : about.operations)
-      entry.operations.push_back({x.kind, x.vram_mib, x.preview});
-    introduction_.engines.push_back(std::move(entry));
-    if (about.available)
-      add_operations(about, *engine, out.front());
-    else
-      log::warn("the engine {} cannot work here: {}", about.name, about.unavailable_reason);
-  }
+  for (std::size_t i = 0; i < known.size(); ++i)
+    introduce(known[i], *options_.engines[i], cpu);
   return out;
 }
 
 // The first engine that has an operation does it. All engines of today work on the CPU; none says that it uses CUDA.
-void node_agent::add_operations(const engines::description& about, engines::engine& engine, work_device& device) {
+void node_agent::introduce(const engines::description& about, engines::engine& engine, work_device* cpu) {
+  wire::engine_report entry{about.name, about.version, {}, about.available, about.unavailable_reason, about.needs};
   for (const auto& x : about.operations)
-    if (device.operations.emplace(x.kind, work_device::operation{&engine, x.preview}).second)
+    entry.operations.push_back({x.kind, x.vram_mib, x.preview});
+  if (options_.offered.leaves_out(about.name)) {
+    entry.available = false;
+    entry.reason = "its node does not offer it (engines.disabled)";
+  } else if (!about.available) {
+    log::warn("the engine {} cannot work here: {}", about.name, about.unavailable_reason);
+  }
+  for (const auto& x : about.operations)
+    if (entry.available && cpu != nullptr && !options_.offered.leaves_out(x.kind) &&
+        cpu->operations.emplace(x.kind, work_device::operation{&engine, x.preview}).second)
       introduction_.devices.front().kinds.push_back(x.kind);
+  introduction_.engines.push_back(std::move(entry));
 }
 
 wire::hello node_agent::hello() const {

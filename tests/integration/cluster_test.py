@@ -45,12 +45,13 @@ class Cluster(unittest.TestCase):
     def device(self, name):
         return next((d for d in json.loads(self.troupe("device", "list", "--json"))["devices"] if d["id"] == name), None)
 
-    def join(self, token, folder):
+    def join(self, token, folder, *words, environment=None):
         """Starts a node with what `node add` printed."""
         file = self.folder / f"{folder}.token"
         file.touch(0o600)
         file.write_text(token)
-        process = subprocess.Popen([BINARY, "node", "--join", str(file), "--folder", str(self.folder / folder), "--slots", "2"], stderr=self.head.log, env=clean_environment())
+        process = subprocess.Popen([BINARY, "node", "--join", str(file), "--folder", str(self.folder / folder), "--slots", "2", *words], stderr=self.head.log,
+                                   env=clean_environment(**(environment or {})))
 
         def end():
             process.kill()
@@ -150,6 +151,53 @@ class Cluster(unittest.TestCase):
         self.assertEqual(self.device("odd/cpu0")["state"], "draining")
         self.assertEqual(self.device("odd/cpu0")["status"], "draining")
 
+    def configure(self, text):
+        file = self.folder / "cluster.conf"
+        file.write_text(text)
+        return "--config", str(file)
+
+    def test_a_node_offers_what_its_own_configuration_leaves_it(self):
+        # Method: a library with the calls of NVIDIA's driver says that there are two cards, cuda0 and cuda2.
+        driver = pathlib.Path(__file__).resolve().parents[1] / "unit/gpu/node/fake_cuda_driver.cpp"
+        subprocess.run(["c++", "-shared", "-fPIC", "-o", str(self.folder / "libcuda.so.1"), str(driver)], check=True)
+        cards = {"LD_LIBRARY_PATH": str(self.folder)}
+        process = self.join(self.troupe("node", "add", "gpu"), "gpu", environment=cards)
+        self.wait_for("gpu", "connected")
+        wait_until(lambda: self.device("gpu/cuda2"), 20, "all that there is is offered")
+        self.assertEqual([self.device("gpu/cuda0")[key] for key in ("slots", "vram_mib")], [1, 24 << 10])
+        self.assertIn("scene.video", self.device("gpu/cpu0")["kinds"])
+        process.send_signal(signal.SIGTERM)
+        process.wait(30 * PATIENCE)
+
+        words = self.configure("[devices]\ndisabled = ['cuda2']\nslots = ['cuda=2']\nvram_reserved_mib = ['cuda0=4096']\n[engines]\ndisabled = ['speech', 'scene.video']\n")
+        self.join(self.folder.joinpath("gpu.token").read_text(), "gpu", *words, environment=cards)
+        wait_until(lambda: self.device("gpu/cuda2") is None, 20, "it is not offered any more")
+        wait_until(lambda: (self.device("gpu/cuda0") or {}).get("status") == "up", 20, "the other one is")
+        self.assertEqual([self.device("gpu/cuda0")[key] for key in ("slots", "vram_mib")], [2, 20 << 10])
+        kinds = self.device("gpu/cpu0")["kinds"]
+        self.assertIn("null.work", kinds)
+        self.assertEqual([kind for kind in kinds if kind == "scene.video" or kind.startswith("speech.")], [])
+        speech = next(e for e in self.node("gpu")["engines"] if e["name"] == "speech")
+        self.assertIn("engines.disabled", speech["reason"])
+
+    def test_a_node_does_not_start_with_a_device_or_an_engine_that_it_does_not_have(self):
+        token = self.troupe("node", "add", "typo")
+        for text, said in (("[devices]\ndisabled = ['gpu0']\n", "devices.disabled names `gpu0`, which this machine does not have; it has cpu0"),
+                           ("[engines]\ndisabled = ['scenes']\n", "engines.disabled names `scenes`, which this machine does not have; it has scene"),
+                           ("[devices]\ndisable = ['cpu0']\n", "unknown key `devices.disable`; the nearest known one is `devices.disabled`")):
+            process = self.join(token, "typo", *self.configure(text))
+            self.assertEqual(process.wait(30 * PATIENCE), 78)
+            self.assertIn(said, self.head.log_text())
+
+    def test_the_local_node_has_its_offer_from_the_head(self):
+        head = Head({"node.slots": 3, "engines.disabled": "speech,scene.video", "devices.disabled": ""}).start()
+        self.addCleanup(head.destroy)
+        head.wait_for_engines_of("null")
+        admin = head.admin()
+        local = wait_until(lambda: admin.get("/api/admin/devices")["devices"], 20, "it is there")[0]
+        self.assertEqual((local["id"], local["slots"]), ("local/cpu0", 3))
+        self.assertEqual([kind for kind in local["kinds"] if kind == "scene.video" or kind.startswith("speech.")], [])
+
     def test_what_cannot_be_is_said(self):
         self.troupe("node", "add", "here")
         for words, said in ((("node", "add", "here"), "there is a node of that name"), (("node", "add", "A B"), "name"), (("node", "rotate", "nobody"), "no node"),
@@ -161,7 +209,8 @@ class Cluster(unittest.TestCase):
         self.assertIn("403", self.troupe("node", "list", key=self.user.post("/api/keys", {"name": "mine"})["key"], status=1))
         broken = self.folder / "broken.token"
         broken.write_text('{"troupe_node": 1, "name": "x"}')
-        done = subprocess.run([BINARY, "node", "--join", str(broken), "--folder", str(self.folder / "x")], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([BINARY, "node", "--join", str(broken), "--folder", str(self.folder / "x")], capture_output=True, text=True, timeout=60, check=False,
+                              env=clean_environment())
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertIn("not whole", done.stderr)
         kinds = [event["kind"] for event in self.admin.get("/api/admin/audit")["events"]]

@@ -46,6 +46,34 @@ TEST_F(agent_test, introduces_its_devices_and_engines) {
   EXPECT_TRUE(hello.running.empty() && hello.unacknowledged.empty());
 }
 
+// Goal: what the operator keeps from the head is in no hello. Method: a library stands in for the driver of two cards.
+TEST_F(agent_test, offers_what_the_operator_leaves_it) {
+  start([](agent_options& options) {
+    options.cuda_driver = FAKE_CUDA_DRIVER;
+    options.offered.devices_disabled = {"cuda0"};
+    options.offered.slots = {{"cuda", 3}};
+    options.offered.vram_reserved_mib = {{"cuda2", 4'096}};
+    options.offered.engines_disabled = {"test.fail"};
+  });
+  auto hello = next<wire::hello>();
+  ASSERT_EQ(hello.devices.size(), 2u);
+  EXPECT_EQ(hello.devices[0].kinds.size(), 7u);
+  EXPECT_EQ(hello.devices[1].name, "cuda2");
+  EXPECT_EQ(hello.devices[1].slots, 3u);
+  EXPECT_EQ(hello.devices[1].vram_mib, 20u << 10);
+  assign(stage(0, "test.fail"));
+  EXPECT_EQ(next<wire::failed>().fault, "device") << "what is not offered is not done either";
+}
+
+TEST_F(agent_test, an_engine_that_is_left_out_says_so_and_offers_nothing) {
+  start([](agent_options& options) { options.offered.engines_disabled = {"test"}; });
+  auto hello = next<wire::hello>();
+  ASSERT_EQ(hello.engines.size(), 1u);
+  EXPECT_FALSE(hello.engines[0].available);
+  EXPECT_NE(hello.engines[0].reason.find("engines.disabled"), std::string::npos);
+  EXPECT_TRUE(hello.devices.at(0).kinds.empty());
+}
+
 TEST_F(agent_test, a_finished_stage_has_its_file_on_the_head) {
   start();
   assign(stage(0, "test.write", {{"text", "hello"}}));

@@ -112,7 +112,7 @@ public:
     options.keys = keys;
     options.folder = folder;
     options.slots = 2;
-    options.cuda = false;
+    options.cuda_driver.clear();
     options.engines.push_back(std::make_unique<test_engine>(std::move(watch)));
     if (adjust)
       adjust(options);
