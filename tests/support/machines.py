@@ -304,12 +304,12 @@ class Machines(unittest.TestCase):
         made.wait_welcome()
         return made
 
-    def real(self, name, proxy=None, slots=2, token=None):
+    def real(self, name, proxy=None, slots=2, token=None, environment=None):
         """A `troupe node`; returns its process."""
         file = self.folder / f"{name}.token"
         file.touch(0o600)
         file.write_text(json.dumps(token or self.token(name, proxy)))
-        process = subprocess.Popen([BINARY, "node", "--join", str(file), "--folder", str(self.folder / name), "--slots", str(slots)], stderr=self.head.log, env=clean_environment())
+        process = subprocess.Popen([BINARY, "node", "--join", str(file), "--folder", str(self.folder / name), "--slots", str(slots)], stderr=self.head.log, env=clean_environment(**(environment or {})))
 
         def end():
             process.kill()
