@@ -1,6 +1,9 @@
 // Decisions a second of the scheduler's core, on one core of the machine: a stage ends, another of those that wait is
-// chosen and starts; a new one is queued meanwhile, so that as many wait. Usage: scheduler_bench [waiting …], by
-// default 1000 100000 1000000.
+// chosen and starts; a new one is queued meanwhile, so that as many wait. Usage: scheduler_bench [mixed] [waiting …],
+// by default 1000 100000 1000000. mixed: stages of all three classes on four types of devices with memory of 12 to 80
+// GiB; otherwise all are of one class and all devices alike.
+//
+// After that, what a tick takes, one each simulated second of a thousand decisions.
 //
 // How many there are in a second is told by the processor time of the thread, in blocks, so that it is the same on a
 // machine with other work; how long each takes by the clock, so others' work shows there.
@@ -9,11 +12,13 @@
 #include "common/check.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <random>
+#include <string_view>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +29,7 @@ using namespace troupe::scheduling;
 using steady = std::chrono::steady_clock;
 
 constexpr std::uint32_t accounts = 10'000, models = 50, devices = 10'000;
-constexpr int decisions = 300'000;
+constexpr int decisions = 300'000, ticks = 60, decisions_a_tick = 1'000;
 
 double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
 
@@ -42,17 +47,17 @@ std::size_t resident_bytes() {
 
 class bench {
 public:
-  bench() : core_(unbounded(), 1) {}
+  explicit bench(bool mixed) : mixed_(mixed), core_(unbounded(), 1) {}
 
   /// Microseconds of processor time that a decision takes.
   double run(std::size_t waiting) {
     for (std::uint32_t i = 0; i < devices; ++i)
       tell(device_up{{"n" + std::to_string(i / 8) + "/cuda" + std::to_string(i % 8)},
                      {"n" + std::to_string(i / 8)},
-                     "cuda",
+                     mixed_ ? "cuda/type" + std::to_string(i % 4) : "cuda",
                      {"comfy.image", "comfy.video", "vllm.chat"},
                      1,
-                     24'576});
+                     mixed_ ? types_vram_mib[i % 4] : 24'576});
     for (std::uint32_t i = 0; i < devices; ++i) // all busy first: what is timed is the queue
       queue_one();
     auto before = resident_bytes();
@@ -65,10 +70,14 @@ public:
       queue_one();
       tell(pick());
     }
-    return decide(waiting, queueing, bytes);
+    auto cost = decide(waiting, queueing, bytes);
+    pass_time();
+    return cost;
   }
 
 private:
+  static constexpr std::array<std::uint32_t, 4> types_vram_mib = {12'288, 24'576, 49'152, 81'920};
+
   static limits unbounded() {
     limits out;
     out.queue_max = 10'000'000;
@@ -86,6 +95,7 @@ private:
       tell(ended);
       each.push_back(static_cast<float>(seconds_since(start) * 1e6));
       now_ += 1;
+      settle();
     }
     constexpr int block = 100;
     double deciding = 0;
@@ -102,9 +112,12 @@ private:
         now_ += 1;
       }
       deciding += processor_seconds() - start;
+      settle();
     }
-    // Had an end not started another, fewer would run, and what was timed would not be what is said.
-    TROUPE_CHECK(core_.queue_length() == waiting && core_.running() == devices && running_.size() == devices);
+    // Had an end not started another, fewer would run, and what was timed would not be what is said. In a mix one may
+    // be kept from starting: the room that it leaves is too small for who waits, or is kept for another.
+    TROUPE_CHECK(mixed_ || core_.queue_length() == waiting);
+    TROUPE_CHECK(core_.running() == running_.size() && (running_.size() == devices || mixed_));
     std::sort(each.begin(), each.end());
     auto cost = deciding / decisions * 1e6;
     std::printf(
@@ -114,6 +127,43 @@ private:
         static_cast<double>(each[each.size() * 99 / 100]), static_cast<double>(each.back()),
         queueing / static_cast<double>(waiting) * 1e6, bytes);
     return cost;
+  }
+
+  /// A tick looks for stages that starve, that others should be stopped for, and that run for too long.
+  void pass_time() {
+    std::vector<double> each;
+    for (int i = 0; i < ticks; ++i) {
+      for (int k = 0; k < decisions_a_tick; ++k) {
+        queue_one();
+        tell(pick());
+        now_ += 1;
+        settle();
+      }
+      auto start = processor_seconds();
+      tell(tick{});
+      each.push_back((processor_seconds() - start) * 1e3);
+      settle();
+    }
+    std::sort(each.begin(), each.end());
+    std::printf("%9zu waiting: a tick %.2f ms p50, %.2f ms max; %zu run; %d were stopped for others, %d begun twice\n",
+                core_.queue_length(), each[each.size() / 2], each.back(), running_.size(), stopped_, twice_);
+  }
+
+  /// What is to be broken off ends; another is queued in its place, as its job would queue it again.
+  void settle() {
+    while (!stops_.empty()) {
+      auto one = std::move(stops_.back());
+      stops_.pop_back();
+      auto at = std::find_if(running_.begin(), running_.end(),
+                             [&](const start& s) { return s.ref == one.ref && s.attempt == one.attempt; });
+      if (at == running_.end())
+        continue; // it has ended meanwhile
+      ++stopped_;
+      std::swap(*at, running_.back());
+      running_.pop_back();
+      tell(stage_ended{one.ref, one.attempt, one.device, outcome::cancelled, 1'000});
+      queue_one();
+    }
   }
 
   void queue_one() {
@@ -129,6 +179,10 @@ private:
     r.model = "model-" + std::to_string(model);
     r.vram_mib = 2'048 * (1 + model % 8);
     r.estimate_ms = 10'000;
+    if (mixed_) {
+      r.priority = static_cast<priority_class>(random_() % class_count);
+      r.may_run_twice = model % 5 == 0;
+    }
     tell(stage_queued{std::move(r)});
   }
 
@@ -145,28 +199,38 @@ private:
     core_.apply(happened, now_, out_);
     for (auto& c : out_)
       if (auto* s = std::get_if<start>(&c))
-        running_.push_back(std::move(*s));
+        take(std::move(*s));
+      else if (auto* unwanted = std::get_if<stop>(&c))
+        stops_.push_back(std::move(*unwanted));
+  }
+  void take(start&& s) {
+    twice_ += s.second ? 1 : 0;
+    running_.push_back(std::move(s));
   }
 
+  bool mixed_;
   scheduler_core core_;
   std::mt19937 random_{1};
   std::uint32_t next_ = 0;
   timestamp now_ = 1'000'000;
   std::vector<start> running_;
   std::vector<command> out_;
+  std::vector<stop> stops_;
+  int stopped_ = 0, twice_ = 0;
 };
 
 } // namespace
 
 int main(int argc, char** argv) {
+  bool mixed = argc > 1 && std::string_view(argv[1]) == "mixed";
   std::vector<std::size_t> sizes;
-  for (int i = 1; i < argc; ++i)
+  for (int i = mixed ? 2 : 1; i < argc; ++i)
     sizes.push_back(std::strtoul(argv[i], nullptr, 10));
   if (sizes.empty())
     sizes = {1'000, 100'000, 1'000'000};
   std::vector<double> costs;
   for (auto waiting : sizes)
-    costs.push_back(bench{}.run(std::max<std::size_t>(waiting, 1)));
+    costs.push_back(bench{mixed}.run(std::max<std::size_t>(waiting, 1)));
   if (sizes.size() > 1)
     std::printf("a decision with %zu waiting costs %.2f times what it costs with %zu\n", sizes.back(),
                 costs.back() / costs.front(), sizes.front());
