@@ -289,7 +289,7 @@ void router_link::dispatch(peer_entry& from, wire::from_node&& message) {
   bool fits = std::visit(
       [&]<class Message>(Message& x) {
         if constexpr (is_transfer<Message>)
-          return transfers_->take(whom.connection, std::move(x)) && (show_life(from), true);
+          return transfers_->take(whom, std::move(x)) && (show_life(from), true);
         else if (handler_.on_message)
           handler_.on_message(whom, std::move(message));
         return true;

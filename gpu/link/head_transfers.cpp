@@ -1,12 +1,17 @@
 #include "gpu/link/head_transfers.hpp"
 
+#include "common/clock.hpp"
 #include "common/log.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <vector>
 
 namespace troupe::link {
 
 namespace {
+
+constexpr std::int64_t sweep_ms = 1000;
 
 std::size_t weight(const head_transfers::request& what) {
   const auto* piece = std::get_if<wire::put_chunk>(&what);
@@ -31,13 +36,14 @@ head_transfers::~head_transfers() {
   thread_.join();
 }
 
-bool head_transfers::take(const std::string& connection, request what) {
+bool head_transfers::take(const peer& from, request what) {
   {
     std::lock_guard guard(mutex_);
-    auto& to = lanes_[connection];
+    auto& to = lanes_[from.connection];
     if (!to) {
       to = std::make_shared<lane>();
-      to->connection = connection;
+      to->connection = from.connection;
+      to->node = from.public_key;
     }
     auto more = weight(what);
     if (to->waiting.size() >= limits_.waiting_max || to->waiting_bytes + more > limits_.waiting_bytes_max)
@@ -66,7 +72,7 @@ void head_transfers::drop(const std::string& connection) {
     if (gone->queued)
       return;
     gone->queued = true;
-    turns_.push_back(std::move(gone)); // so that its uploads are closed on the thread that owns them
+    turns_.push_back(std::move(gone)); // the thread, which owns the uploads, is to know
   }
   wake_.notify_one();
 }
@@ -74,16 +80,21 @@ void head_transfers::drop(const std::string& connection) {
 void head_transfers::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    if (steady_ms() - swept_at_ >= std::min(sweep_ms, limits_.kept_ms)) {
+      lock.unlock();
+      sweep(limits_.kept_bytes_max);
+      lock.lock();
+    }
     if (turns_.empty()) {
-      wake_.wait(lock);
+      wake_.wait_for(lock, std::chrono::milliseconds(std::min(sweep_ms, limits_.kept_ms)));
       continue;
     }
     auto from = std::move(turns_.front());
     turns_.pop_front();
     from->queued = false;
-    if (from->gone || from->waiting.empty()) {
+    if (from->gone) {
       lock.unlock();
-      from.reset(); // may close uploads, which touches the disk
+      keep_uploads(*from);
       lock.lock();
       continue;
     }
@@ -171,58 +182,117 @@ std::string head_transfers::check(const std::string& sha256) {
 void head_transfers::serve(const lane_ptr& from, wire::put offer) {
   if (blobs_.has(offer.sha256) && is_whole(offer.sha256))
     return answer(from, {offer.sha256, offer.bytes, 0, true, ""});
-  auto found = from->uploads.find(offer.sha256);
-  if (found == from->uploads.end() || found->second.bytes != offer.bytes) {
-    if (found != from->uploads.end())
-      from->uploads.erase(found);
-    if (from->uploads.size() >= limits_.uploads_max)
-      from->uploads.erase(std::min_element(from->uploads.begin(), from->uploads.end(),
-                                           [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
-    auto writer = blobs_.create();
-    if (!writer)
-      return answer(from, {offer.sha256, 0, 0, false, upload_error(writer.error())});
-    found = from->uploads.emplace(offer.sha256, upload{std::move(*writer), offer.bytes, 0, served_}).first;
+  auto found = uploads_.find({from->node, offer.sha256});
+  if (found == uploads_.end() || found->second.bytes != offer.bytes) {
+    if (auto opened = open(from, offer); !opened)
+      return refuse(from, offer.sha256, opened.error());
+    found = uploads_.find({from->node, offer.sha256});
   }
-  auto& open = found->second;
-  open.used = served_;
-  open.credit = limits_.upload_credit;
-  if (open.writer->size() == open.bytes)
-    return complete(from, offer.sha256);
-  answer(from, {offer.sha256, open.writer->size(), open.credit, false, ""});
+  auto& own = found->second;
+  use(own, *from);
+  own.offered = true;
+  own.credit = limits_.upload_credit;
+  if (own.writer->size() == own.bytes)
+    return complete(from, found);
+  answer(from, {offer.sha256, own.writer->size(), own.credit, false, ""});
+}
+
+// In the place of one of the same name.
+result<void> head_transfers::open(const lane_ptr& from, const wire::put& offer) {
+  uploads_.erase({from->node, offer.sha256});
+  make_room(from->node);
+  auto writer = blobs_.create();
+  if (!writer)
+    return writer.error();
+  uploads_[{from->node, offer.sha256}] = {std::move(*writer), offer.bytes, limits_.upload_credit, served_};
+  return {};
 }
 
 void head_transfers::serve(const lane_ptr& from, wire::put_chunk piece) {
-  auto found = from->uploads.find(piece.sha256);
-  if (found == from->uploads.end())
+  auto found = uploads_.find({from->node, piece.sha256});
+  if (found == uploads_.end())
     return answer(from, {piece.sha256, 0, 0, false, "unknown"});
-  auto& open = found->second;
-  open.used = served_;
-  if (piece.offset != open.writer->size() || piece.data.empty()) {
-    open.credit = limits_.upload_credit;
-    return answer(from, {piece.sha256, open.writer->size(), open.credit, false, ""});
+  if (piece.offset == 0 && found->second.offered && found->second.writer->size() > 0) {
+    // This node does not go on from where it was told to, but begins anew.
+    if (auto opened = open(from, {piece.sha256, found->second.bytes}); !opened)
+      return refuse(from, piece.sha256, opened.error());
+    found = uploads_.find({from->node, piece.sha256});
   }
-  bool fits = piece.data.size() <= open.bytes - open.writer->size();
-  auto written = fits ? open.writer->write(piece.data) : result<void>(fail("mismatch", "longer than offered"));
+  auto& own = found->second;
+  use(own, *from);
+  if (piece.offset != own.writer->size() || piece.data.empty()) {
+    own.credit = limits_.upload_credit;
+    return answer(from, {piece.sha256, own.writer->size(), own.credit, false, ""});
+  }
+  bool fits = piece.data.size() <= own.bytes - own.writer->size();
+  auto written = fits ? own.writer->write(piece.data) : result<void>(fail("mismatch", "longer than offered"));
   if (!written) {
-    from->uploads.erase(found);
-    return answer(from, {piece.sha256, 0, 0, false, upload_error(written.error())});
+    uploads_.erase(found);
+    return refuse(from, piece.sha256, written.error());
   }
-  if (open.writer->size() == open.bytes)
-    return complete(from, piece.sha256);
-  if (open.credit > 0 && --open.credit > 0)
+  own.offered = false;
+  if (own.writer->size() == own.bytes)
+    return complete(from, found);
+  if (own.credit > 0 && --own.credit > 0)
     return;
-  open.credit = limits_.upload_credit;
-  answer(from, {piece.sha256, open.writer->size(), open.credit, false, ""});
+  own.credit = limits_.upload_credit;
+  answer(from, {piece.sha256, own.writer->size(), own.credit, false, ""});
 }
 
-void head_transfers::complete(const lane_ptr& from, const std::string& sha256) {
-  auto open = from->uploads.extract(sha256);
-  auto bytes = open.mapped().bytes;
-  auto kept = open.mapped().writer->commit(sha256);
+void head_transfers::complete(const lane_ptr& from, upload_map::iterator whole) {
+  const auto sha256 = whole->first.second;
+  auto own = uploads_.extract(whole);
+  auto kept = own.mapped().writer->commit(sha256);
   if (!kept)
-    return answer(from, {sha256, 0, 0, false, upload_error(kept.error())});
+    return refuse(from, sha256, kept.error());
   remember(sha256);
-  answer(from, {sha256, bytes, 0, true, ""});
+  answer(from, {sha256, own.mapped().bytes, 0, true, ""});
+}
+
+void head_transfers::refuse(const lane_ptr& from, const std::string& sha256, const failure& why) {
+  if (why.code == "full")
+    sweep(0); // what may never be gone on with gives way
+  answer(from, {sha256, 0, 0, false, upload_error(why)});
+}
+
+void head_transfers::make_room(const std::string& node) {
+  std::size_t open = 0;
+  auto unused = uploads_.end();
+  for (auto at = uploads_.lower_bound({node, {}}); at != uploads_.end() && at->first.first == node; ++at, ++open)
+    if (unused == uploads_.end() || at->second.used < unused->second.used)
+      unused = at;
+  if (open >= limits_.uploads_max)
+    uploads_.erase(unused);
+}
+
+void head_transfers::use(upload& own, const lane& by) {
+  own.used = served_;
+  own.connection = by.connection;
+  own.lost_at = 0;
+}
+
+void head_transfers::keep_uploads(const lane& gone) {
+  for (auto at = uploads_.lower_bound({gone.node, {}}); at != uploads_.end() && at->first.first == gone.node; ++at)
+    if (at->second.connection == gone.connection)
+      at->second.lost_at = steady_ms();
+  sweep(limits_.kept_bytes_max);
+}
+
+void head_transfers::sweep(std::uint64_t bytes_max) {
+  swept_at_ = steady_ms();
+  std::vector<upload_map::iterator> lost;
+  for (auto at = uploads_.begin(); at != uploads_.end(); ++at)
+    if (at->second.lost_at != 0)
+      lost.push_back(at);
+  auto when = [](const auto& x) { return std::pair(x->second.lost_at, x->second.used); };
+  std::sort(lost.begin(), lost.end(), [&](const auto& a, const auto& b) { return when(a) > when(b); });
+  std::size_t count = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& one : lost) {
+    bytes += one->second.writer->size();
+    if (++count > limits_.kept_max || bytes > bytes_max || swept_at_ - one->second.lost_at > limits_.kept_ms)
+      uploads_.erase(one);
+  }
 }
 
 } // namespace troupe::link

@@ -3,7 +3,11 @@
 // The head's side of artifact transfers: reads and writes blobs on a thread of its own, in turns between peers, so that
 // neither the socket nor another peer waits for a disk. Owned by head_link; takes requests from the socket's thread
 // only.
+//
+// An upload belongs to a node, not to its connection: when that is lost it is kept for a while, within limits, and the
+// node goes on with it on the next one.
 
+#include "gpu/link/head_link.hpp"
 #include "gpu/wire/messages.hpp"
 #include "storage/blobs.hpp"
 
@@ -23,12 +27,15 @@
 namespace troupe::link {
 
 struct transfer_limits {
-  std::size_t waiting_max = 256;            // requests of one peer
-  std::size_t waiting_bytes_max = 64 << 20; // chunks of one peer
-  std::size_t uploads_max = 8;              // open at once, of one peer; the one longest unused gives way
-  std::uint32_t upload_credit = 8;          // chunks before the next put_ready
-  std::size_t verified_max = 200'000;       // hashes remembered as checked
-  std::size_t begun_max = 10'000;           // hashes remembered as fetched by one peer
+  std::size_t waiting_max = 256;             // requests of one peer
+  std::size_t waiting_bytes_max = 64 << 20;  // chunks of one peer
+  std::size_t uploads_max = 8;               // open at once, of one node; the one longest unused gives way
+  std::uint32_t upload_credit = 8;           // chunks before the next put_ready
+  std::size_t verified_max = 200'000;        // hashes remembered as checked
+  std::size_t begun_max = 10'000;            // hashes remembered as fetched by one peer
+  std::int64_t kept_ms = 600'000;            // for so long an upload outlives its connection,
+  std::size_t kept_max = 64;                 // so many do, of all nodes together; the one longest lost gives way,
+  std::uint64_t kept_bytes_max = 8ull << 30; // and so much of the disk is theirs
 };
 
 class head_transfers {
@@ -44,8 +51,8 @@ public:
   ~head_transfers();
 
   /// False when the peer asks for more at once than allowed.
-  bool take(const std::string& connection, request what);
-  /// The peer is gone: its open uploads and waiting requests are dropped.
+  bool take(const peer& from, request what);
+  /// The peer is gone: its waiting requests are dropped, its uploads are kept for its node.
   void drop(const std::string& connection);
 
 private:
@@ -54,14 +61,18 @@ private:
     std::uint64_t bytes = 0;
     std::uint32_t credit = 0; // left of what was granted
     std::uint64_t used = 0;   // when, in requests served
+    std::string connection{}; // that it came over last
+    std::int64_t lost_at = 0; // when that was lost, in steady ms; 0: it stands
+    bool offered = false;     // and no chunk taken since
   };
+  using upload_name = std::pair<std::string, std::string>; // the node's key, the hash
+  using upload_map = std::map<upload_name, upload>;
   struct lane {
-    std::string connection;
+    std::string connection, node;
     std::deque<request> waiting;
     std::size_t waiting_bytes = 0;
     bool queued = false, gone = false;     // under mutex_, as are the above
-    std::map<std::string, upload> uploads; // the thread's own, as is
-    std::unordered_set<std::string> begun; // what was fetched from its beginning
+    std::unordered_set<std::string> begun; // what was fetched from its beginning: the thread's own
   };
   using lane_ptr = std::shared_ptr<lane>;
 
@@ -71,7 +82,14 @@ private:
   void serve(const lane_ptr& from, wire::put offer);
   void serve(const lane_ptr& from, wire::put_chunk piece);
   void again(const lane_ptr& from, request what);
-  void complete(const lane_ptr& from, const std::string& sha256);
+  result<void> open(const lane_ptr& from, const wire::put& offer);
+  void complete(const lane_ptr& from, upload_map::iterator whole);
+  void refuse(const lane_ptr& from, const std::string& sha256, const failure& why);
+  void make_room(const std::string& node);
+  void use(upload& own, const lane& by);
+  void keep_uploads(const lane& gone);
+  /// Forgets what was lost for too long, and the longest lost of what is more than `kept_max` or `bytes_max`.
+  void sweep(std::uint64_t bytes_max);
   void answer(const lane_ptr& from, wire::put_ready ready) { send_(from, std::move(ready)); }
   void send_(const lane_ptr& to, wire::to_node message) { handler_.send(to->connection, std::move(message)); }
   /// "" when the blob may be read, else the error for the chunk.
@@ -89,6 +107,8 @@ private:
   std::deque<lane_ptr> turns_;
   std::unordered_set<std::string> verified_;
   std::uint64_t served_ = 0;
+  upload_map uploads_; // the thread's own
+  std::int64_t swept_at_ = 0;
   std::thread thread_;
 };
 

@@ -22,9 +22,10 @@ KIND = "null.work"
 # Two stages, each with a file: the second works on the first one's.
 CHAIN = {
     "name": "fault-chain", "version": 1, "title": "Two files", "description": "A file, and another one made after it.",
-    "inputs": {"ms": {"type": "integer", "default": 0, "min": 0, "max": 60000}, "seed": {"type": "integer", "default": 1, "min": 0, "max": 1000000}},
+    "inputs": {"ms": {"type": "integer", "default": 0, "min": 0, "max": 60000}, "seed": {"type": "integer", "default": 1, "min": 0, "max": 1000000},
+               "bytes": {"type": "integer", "default": 70000, "min": 1, "max": 16777216}},
     "stages": [
-        {"id": "first", "kind": KIND, "params": {"ms": "$inputs.ms", "bytes": 70000, "seed": "$inputs.seed"}, "price": {"rule": "flat", "credits": 2}},
+        {"id": "first", "kind": KIND, "params": {"ms": "$inputs.ms", "bytes": "$inputs.bytes", "seed": "$inputs.seed"}, "price": {"rule": "flat", "credits": 2}},
         {"id": "second", "kind": KIND, "inputs": {"after": "first.data"}, "params": {"ms": "$inputs.ms", "bytes": 1000, "seed": "$inputs.seed"},
          "price": {"rule": "flat", "credits": 3}}],
     "result": {"data": {"from": "second.data", "filename": "chain_{job}.bin"}},
@@ -48,6 +49,7 @@ class LinkProxy:
         self.is_cut, self.closed = False, False
         self.held = {"up": False, "down": False}  # up: from the node to the head
         self.delay_s, self.bytes_a_second = 0.0, 0
+        self.passed = {"up": 0, "down": 0}  # bytes so far
         self.lines = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -109,6 +111,7 @@ class LinkProxy:
                 while self.held[direction] and not self.closed and not self.is_cut:
                     time.sleep(0.005)
                 sink.sendall(data)
+                self.passed[direction] += len(data)
                 if self.bytes_a_second:
                     time.sleep(len(data) / self.bytes_a_second)
         except OSError:
@@ -330,10 +333,10 @@ class Machines(unittest.TestCase):
     def wait_for(self, name, status):
         wait_until(lambda: (self.node(name) or {}).get("status") == status, 20, f"node {name} is {status}")
 
-    def submit(self, ms=0, seed=1):
+    def submit(self, ms=0, seed=1, **more):
         """A node is welcome a moment before its engines are known: until then the head has none for the job."""
         def made():
-            answer = self.user.send("POST", "/api/workflows/fault-chain/runs", {"inputs": {"ms": ms, "seed": seed}})
+            answer = self.user.send("POST", "/api/workflows/fault-chain/runs", {"inputs": {"ms": ms, "seed": seed, **more}})
             self.assertIn(answer.status, (202, 503), answer)
             return answer.json["job_id"] if answer.status == 202 else None
         return wait_until(made, 10, "an engine is there")

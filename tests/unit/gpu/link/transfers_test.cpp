@@ -10,21 +10,41 @@ using troupe::link::support::wait_until;
 
 namespace {
 
+const peer c1{"connection 1", "key one"}, c1_again{"connection 2", "key one"}, c2{"connection 3", "key two"};
+
 struct transfers_test : ::testing::Test {
   memory_blobs blobs;
   std::mutex mutex;
   std::vector<std::pair<std::string, wire::to_node>> sent;
   std::vector<std::string> corrupt;
-  head_transfers transfers{blobs,
-                           {[this](const std::string& to, wire::to_node&& message) {
-                              std::lock_guard guard(mutex);
-                              sent.emplace_back(to, std::move(message));
-                            },
-                            [this](const std::string& hash) {
-                              std::lock_guard guard(mutex);
-                              corrupt.push_back(hash);
-                            }},
-                           {.waiting_max = 16, .uploads_max = 2, .upload_credit = 2}};
+  head_transfers transfers{blobs, callbacks(), {.waiting_max = 16, .uploads_max = 2, .upload_credit = 2}};
+
+  head_transfers::callbacks callbacks() {
+    return {[this](const std::string& to, wire::to_node&& message) {
+              std::lock_guard guard(mutex);
+              sent.emplace_back(to, std::move(message));
+            },
+            [this](const std::string& hash) {
+              std::lock_guard guard(mutex);
+              corrupt.push_back(hash);
+            }};
+  }
+
+  wire::put_ready answer_to(head_transfers& of, const peer& from, head_transfers::request what) {
+    auto before = answers<wire::put_ready>(0).size();
+    of.take(from, std::move(what));
+    return answers<wire::put_ready>(before + 1).back();
+  }
+  wire::put_ready answer_to(const peer& from, head_transfers::request what) {
+    return answer_to(transfers, from, std::move(what));
+  }
+  /// Brings the beginning of what has this hash, and loses the line.
+  void begin_and_lose(head_transfers& of, const std::string& hash, std::uint64_t bytes, const std::string& beginning) {
+    answer_to(of, c1, wire::put{hash, bytes});
+    of.take(c1, wire::put_chunk{hash, 0, beginning});
+    EXPECT_EQ(answer_to(of, c1, wire::put{hash, bytes}).offset, beginning.size());
+    of.drop(c1.connection);
+  }
 
   template <class Message>
   std::vector<Message> answers(std::size_t count) {
@@ -46,8 +66,8 @@ struct transfers_test : ::testing::Test {
 TEST_F(transfers_test, a_fetch_gets_as_many_chunks_as_its_credit_and_no_more) {
   std::string content(3 * wire::chunk_bytes + 7, 'x');
   auto hash = blobs.add(content);
-  transfers.take("c1", wire::fetch{hash, 0, 2});
-  transfers.take("c2", wire::fetch{hash, 3 * wire::chunk_bytes, 5});
+  transfers.take(c1, wire::fetch{hash, 0, 2});
+  transfers.take(c2, wire::fetch{hash, 3 * wire::chunk_bytes, 5});
   auto chunks = answers<wire::chunk>(3);
   ASSERT_EQ(chunks.size(), 3u);
   std::size_t tail = 0;
@@ -61,8 +81,8 @@ TEST_F(transfers_test, a_fetch_gets_as_many_chunks_as_its_credit_and_no_more) {
 
 TEST_F(transfers_test, a_missing_blob_and_an_offset_past_the_end_are_answered) {
   auto hash = blobs.add("ten bytes!");
-  transfers.take("c1", wire::fetch{std::string(64, '0'), 0, 1});
-  transfers.take("c1", wire::fetch{hash, 10, 1});
+  transfers.take(c1, wire::fetch{std::string(64, '0'), 0, 1});
+  transfers.take(c1, wire::fetch{hash, 10, 1});
   auto chunks = answers<wire::chunk>(2);
   ASSERT_EQ(chunks.size(), 2u);
   EXPECT_EQ(chunks[0].error, "missing");
@@ -74,7 +94,7 @@ TEST_F(transfers_test, a_missing_blob_and_an_offset_past_the_end_are_answered) {
 TEST_F(transfers_test, a_corrupt_blob_is_found_before_a_byte_of_it_is_sent) {
   auto hash = blobs.add("content");
   blobs.spoil(hash);
-  transfers.take("c1", wire::fetch{hash, 0, 1});
+  transfers.take(c1, wire::fetch{hash, 0, 1});
   auto chunks = answers<wire::chunk>(1);
   ASSERT_EQ(chunks.size(), 1u);
   EXPECT_EQ(chunks[0].error, "corrupt");
@@ -84,96 +104,149 @@ TEST_F(transfers_test, a_corrupt_blob_is_found_before_a_byte_of_it_is_sent) {
 
 TEST_F(transfers_test, a_blob_that_spoils_after_it_was_checked_is_found_when_a_node_asks_for_it_again) {
   auto hash = blobs.add("content");
-  transfers.take("c1", wire::fetch{hash, 0, 1});
+  transfers.take(c1, wire::fetch{hash, 0, 1});
   ASSERT_EQ(answers<wire::chunk>(1)[0].error, "");
   blobs.spoil(hash);
-  transfers.take("c1", wire::fetch{hash, 0, 1});
+  transfers.take(c1, wire::fetch{hash, 0, 1});
   EXPECT_EQ(answers<wire::chunk>(2)[1].error, "corrupt");
 }
 
 TEST_F(transfers_test, an_upload_is_taken_in_credit_and_kept_under_its_hash) {
   const std::string content = "abcdefghij";
   auto hash = sha256_hex(content);
-  transfers.take("c1", wire::put{hash, 10});
+  transfers.take(c1, wire::put{hash, 10});
   auto ready = answers<wire::put_ready>(1);
   ASSERT_EQ(ready.size(), 1u);
   EXPECT_EQ(ready[0].offset, 0u);
   EXPECT_EQ(ready[0].credit, 2u);
-  transfers.take("c1", wire::put_chunk{hash, 0, "abc"});
-  transfers.take("c1", wire::put_chunk{hash, 3, "def"});
+  transfers.take(c1, wire::put_chunk{hash, 0, "abc"});
+  transfers.take(c1, wire::put_chunk{hash, 3, "def"});
   EXPECT_EQ(answers<wire::put_ready>(2).back().offset, 6u) << "credit is spent: the next is granted";
-  transfers.take("c1", wire::put_chunk{hash, 6, "ghij"});
+  transfers.take(c1, wire::put_chunk{hash, 6, "ghij"});
   EXPECT_TRUE(answers<wire::put_ready>(3).back().done);
   EXPECT_EQ(blobs.content(hash), content);
-  transfers.take("c2", wire::put{hash, 10});
+  transfers.take(c2, wire::put{hash, 10});
   EXPECT_TRUE(answers<wire::put_ready>(4).back().done) << "what is there is done at once";
 }
 
 TEST_F(transfers_test, an_upload_goes_on_from_where_it_is) {
   auto hash = sha256_hex("abcdef");
-  transfers.take("c1", wire::put{hash, 6});
-  transfers.take("c1", wire::put_chunk{hash, 0, "abc"});
-  transfers.take("c1", wire::put{hash, 6});
+  transfers.take(c1, wire::put{hash, 6});
+  transfers.take(c1, wire::put_chunk{hash, 0, "abc"});
+  transfers.take(c1, wire::put{hash, 6});
   EXPECT_EQ(answers<wire::put_ready>(2).back().offset, 3u);
-  transfers.take("c1", wire::put_chunk{hash, 5, "f"});
+  transfers.take(c1, wire::put_chunk{hash, 5, "f"});
   EXPECT_EQ(answers<wire::put_ready>(3).back().offset, 3u) << "a gap is not taken";
-  transfers.take("c1", wire::put_chunk{hash, 3, "def"});
+  transfers.take(c1, wire::put_chunk{hash, 3, "def"});
   EXPECT_TRUE(answers<wire::put_ready>(4).back().done);
 }
 
 TEST_F(transfers_test, content_of_another_hash_or_length_is_refused) {
   auto hash = sha256_hex("abc");
-  transfers.take("c1", wire::put{hash, 3});
-  transfers.take("c1", wire::put_chunk{hash, 0, "xyz"});
+  transfers.take(c1, wire::put{hash, 3});
+  transfers.take(c1, wire::put_chunk{hash, 0, "xyz"});
   EXPECT_EQ(answers<wire::put_ready>(2).back().error, "mismatch");
-  transfers.take("c1", wire::put{hash, 2});
-  transfers.take("c1", wire::put_chunk{hash, 0, "abc"});
+  transfers.take(c1, wire::put{hash, 2});
+  transfers.take(c1, wire::put_chunk{hash, 0, "abc"});
   EXPECT_EQ(answers<wire::put_ready>(4).back().error, "mismatch");
   EXPECT_FALSE(blobs.has(hash));
-  transfers.take("c1", wire::put_chunk{hash, 0, "abc"});
+  transfers.take(c1, wire::put_chunk{hash, 0, "abc"});
   EXPECT_EQ(answers<wire::put_ready>(5).back().error, "unknown");
 }
 
 TEST_F(transfers_test, an_empty_artifact_is_done_with_its_offer) {
-  transfers.take("c1", wire::put{sha256_hex(""), 0});
+  transfers.take(c1, wire::put{sha256_hex(""), 0});
   EXPECT_TRUE(answers<wire::put_ready>(1).back().done);
-  transfers.take("c1", wire::fetch{sha256_hex(""), 0, 1});
+  transfers.take(c1, wire::fetch{sha256_hex(""), 0, 1});
   EXPECT_EQ(answers<wire::chunk>(1).back().total, 0u);
 }
 
 TEST_F(transfers_test, a_full_disk_is_told_and_a_spoiled_copy_is_replaced) {
   auto hash = sha256_hex("abc");
   blobs.set_full(true);
-  transfers.take("c1", wire::put{hash, 3});
+  transfers.take(c1, wire::put{hash, 3});
   EXPECT_EQ(answers<wire::put_ready>(1).back().error, "full");
   blobs.set_full(false);
   blobs.add("abc");
   blobs.spoil(hash);
-  transfers.take("c1", wire::put{hash, 3});
+  transfers.take(c1, wire::put{hash, 3});
   EXPECT_FALSE(answers<wire::put_ready>(2).back().done);
-  transfers.take("c1", wire::put_chunk{hash, 0, "abc"});
+  transfers.take(c1, wire::put_chunk{hash, 0, "abc"});
   EXPECT_TRUE(answers<wire::put_ready>(3).back().done);
   EXPECT_EQ(blobs.content(hash), "abc");
 }
 
-TEST_F(transfers_test, open_uploads_are_bounded_and_end_with_their_peer) {
+TEST_F(transfers_test, open_uploads_are_bounded) {
   for (auto text : {"a", "b", "c"})
-    transfers.take("c1", wire::put{sha256_hex(text), 1});
+    transfers.take(c1, wire::put{sha256_hex(text), 1});
   ASSERT_EQ(answers<wire::put_ready>(3).size(), 3u);
   EXPECT_EQ(blobs.open_writers(), 2);
-  transfers.take("c1", wire::put_chunk{sha256_hex("a"), 0, "a"});
-  EXPECT_EQ(answers<wire::put_ready>(4).back().error, "unknown") << "the oldest gave way";
-  transfers.drop("c1");
+  EXPECT_EQ(answer_to(c1, wire::put_chunk{sha256_hex("a"), 0, "a"}).error, "unknown") << "the oldest gave way";
+}
+
+TEST_F(transfers_test, an_upload_goes_on_over_another_connection_of_its_node) {
+  auto hash = sha256_hex("abcdef");
+  begin_and_lose(transfers, hash, 6, "abc");
+  EXPECT_EQ(answer_to(c1_again, wire::put{hash, 6}).offset, 3u);
+  EXPECT_EQ(answer_to(c2, wire::put{hash, 6}).offset, 0u) << "another node has nothing to do with it";
+  EXPECT_TRUE(answer_to(c1_again, wire::put_chunk{hash, 3, "def"}).done);
+  EXPECT_EQ(blobs.content(hash), "abcdef");
+}
+
+TEST_F(transfers_test, what_was_gone_on_with_is_verified) {
+  auto hash = sha256_hex("abcdef");
+  begin_and_lose(transfers, hash, 6, "abX");
+  answer_to(c1_again, wire::put{hash, 6});
+  EXPECT_EQ(answer_to(c1_again, wire::put_chunk{hash, 3, "def"}).error, "mismatch");
+  EXPECT_FALSE(blobs.has(hash));
+  EXPECT_EQ(answer_to(c1_again, wire::put{hash, 6}).offset, 0u);
+}
+
+TEST_F(transfers_test, a_node_that_begins_anew_on_another_connection_is_heard) {
+  auto hash = sha256_hex("abcdef");
+  begin_and_lose(transfers, hash, 6, "abc");
+  EXPECT_EQ(answer_to(c1_again, wire::put{hash, 6}).offset, 3u);
+  transfers.take(c1_again, wire::put_chunk{hash, 0, "ab"});
+  EXPECT_EQ(answer_to(c1_again, wire::put_chunk{hash, 2, "cd"}).offset, 4u);
+  EXPECT_TRUE(answer_to(c1_again, wire::put_chunk{hash, 4, "ef"}).done);
+  EXPECT_EQ(blobs.content(hash), "abcdef");
+}
+
+TEST_F(transfers_test, what_is_kept_of_lost_uploads_is_bounded_in_number_and_bytes) {
+  head_transfers few{blobs, callbacks(), {.kept_max = 2}}, small{blobs, callbacks(), {.kept_bytes_max = 1}};
+  for (auto* of : {&few, &small})
+    for (std::string content : {"ax", "bx", "cx"})
+      begin_and_lose(*of, sha256_hex(content), 2, content.substr(0, 1));
+  EXPECT_TRUE(wait_until([&] { return blobs.open_writers() == 3; }));
+  EXPECT_EQ(answer_to(few, c1, wire::put{sha256_hex("bx"), 2}).offset, 1u);
+  EXPECT_EQ(answer_to(few, c1, wire::put{sha256_hex("ax"), 2}).offset, 0u) << "the longest lost gave way";
+  EXPECT_EQ(answer_to(small, c1, wire::put{sha256_hex("cx"), 2}).offset, 1u);
+  EXPECT_EQ(answer_to(small, c1, wire::put{sha256_hex("bx"), 2}).offset, 0u);
+}
+
+TEST_F(transfers_test, a_lost_upload_is_kept_for_some_time_and_one_that_goes_on_for_longer) {
+  head_transfers hasty{blobs, callbacks(), {.kept_ms = 20}};
+  begin_and_lose(hasty, sha256_hex("ax"), 2, "a");
   EXPECT_TRUE(wait_until([&] { return blobs.open_writers() == 0; }));
+  begin_and_lose(transfers, sha256_hex("ax"), 2, "a");
+  answer_to(c1_again, wire::put{sha256_hex("ax"), 2});
+  EXPECT_EQ(blobs.open_writers(), 1);
+}
+
+TEST_F(transfers_test, lost_uploads_give_way_when_the_disk_is_full) {
+  begin_and_lose(transfers, sha256_hex("ax"), 2, "a");
+  blobs.set_full(true);
+  EXPECT_EQ(answer_to(c2, wire::put{sha256_hex("bx"), 2}).error, "full");
+  EXPECT_EQ(blobs.open_writers(), 0);
 }
 
 TEST_F(transfers_test, a_peer_that_asks_for_too_much_at_once_is_told_off) {
   std::lock_guard hold(mutex); // no answer gets out, so requests pile up
   auto hash = blobs.add("x");
   int taken = 0;
-  while (taken < 1000 && transfers.take("c1", wire::fetch{hash, 0, 1}))
+  while (taken < 1000 && transfers.take(c1, wire::fetch{hash, 0, 1}))
     ++taken;
   EXPECT_GE(taken, 16);
   EXPECT_LE(taken, 17);
-  EXPECT_TRUE(transfers.take("c2", wire::fetch{hash, 0, 1})) << "another peer is not meant";
+  EXPECT_TRUE(transfers.take(c2, wire::fetch{hash, 0, 1})) << "another peer is not meant";
 }
