@@ -104,7 +104,7 @@ class Link(Machines):
 
     def test_a_node_that_hears_nothing_for_its_lease_stops_what_it_runs(self):
         job = self.submit(ms=20_000)
-        wait_until(lambda: self.running_on("far/cpu0") == 1, 20, "it runs")
+        wait_until(lambda: self.stage(job, 0).get("progress"), 20, "the node says that it runs: the order has arrived")
         self.line.hold("up", "down")
         wait_until(lambda: "longer than the lease" in self.head.log_text(), 15, "the node lets go")
         self.user.post(f"/api/jobs/{job}/cancel")
