@@ -41,9 +41,7 @@ class WithAHead(unittest.TestCase):
         self.addCleanup(self.head.destroy)
         self.admin = self.head.admin()
         self.token = self.head.data / "python.token"
-        # The first head is not there: the worker goes on to the next.
-        heads = [f"tcp://127.0.0.1:{free_port()}", f"ipc://{self.head.data}/node.sock"]
-        self.token.write_text(self.admin.post("/api/admin/nodes", {"name": "python", "heads": heads})["token"])
+        self.token.write_text(self.admin.post("/api/admin/nodes", {"name": "python", "heads": [f"ipc://{self.head.data}/node.sock"]})["token"])
         self.start_worker()
         self.user = self.head.user("watcher", tier="studio", grant=10_000)
 
@@ -127,8 +125,9 @@ class PlayedHead:
 
 
 class WithAPlayedHead(unittest.TestCase):
-    def start(self, **options):
+    def start(self, first_heads=(), **options):
         self.head = PlayedHead(**options)
+        self.head.token["heads"][:0] = first_heads
         self.addCleanup(self.head.socket.close, 0)
         folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-played-"))
         self.addCleanup(shutil.rmtree, folder, True)
@@ -144,6 +143,11 @@ class WithAPlayedHead(unittest.TestCase):
     def films(self):
         """How many of the worker's processes draw."""
         return len(pathlib.Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children").read_text().split())
+
+    def test_it_dials_the_next_head_when_one_is_not_there(self):
+        self.start(first_heads=[f"tcp://127.0.0.1:{free_port()}"])
+        self.assign(1, SHORT)
+        self.head.hear("put")
 
     def test_what_runs_is_stopped_when_the_head_is_not_heard_for_longer_than_the_lease(self):
         self.start(lease_ms=1500)
