@@ -59,6 +59,7 @@ struct stage_definition {
   stage_price price;
   retry_policy retry;
   std::uint32_t timeout_s = 600;
+  std::optional<expression> estimate_s; // how long it should take; a second when left out
   stage_class urgency = stage_class::standard;
   bool speculative = false; // may run twice at once, as it has no effect but its result
   std::optional<catalog::tier> min_tier;

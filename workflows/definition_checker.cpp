@@ -60,6 +60,7 @@ private:
                  const std::string& field);
   void after(const stage_definition& stage);
   void price(const stage_definition& stage);
+  void estimate(const stage_definition& stage);
   void results();
   void filename(const result_definition& result, bool repeated);
   void order();
@@ -334,6 +335,19 @@ void checker::filename(const result_definition& result, bool repeated) {
     wrong(field, "must have an extension");
 }
 
+void checker::estimate(const stage_definition& stage) {
+  if (!stage.estimate_s)
+    return;
+  value_rule seconds;
+  seconds.type = value_type::number;
+  seconds.required = true;
+  seconds.min = 0;
+  seconds.max = 86'400;
+  auto in = scope_of(stage);
+  in.params = &stage.kind->params;
+  value(*stage.estimate_s, seconds, in, "estimate_s");
+}
+
 void checker::results() {
   stage_.clear();
   std::set<std::string> names;
@@ -418,6 +432,7 @@ std::vector<problem> checker::check() {
     inputs(stage);
     after(stage);
     price(stage);
+    estimate(stage);
   }
   results();
   if (problems_.empty())

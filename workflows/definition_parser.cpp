@@ -339,8 +339,8 @@ stage_definition parser::stage(const json& in, std::size_t at) {
       wrong("id", "'inputs' is taken");
   }
   object(in, "",
-         {"id", "title", "kind", "for_each", "params", "inputs", "after", "price", "retry", "timeout_s", "class",
-          "speculative", "min_tier"});
+         {"id", "title", "kind", "for_each", "params", "inputs", "after", "price", "retry", "timeout_s", "estimate_s",
+          "class", "speculative", "min_tier"});
   out.title = text(in, "title", "title", false);
   if (out.title.empty())
     out.title = out.id;
@@ -364,6 +364,8 @@ stage_definition parser::stage(const json& in, std::size_t at) {
         static_cast<std::uint32_t>(whole(in["retry"], "backoff_ms", "retry.backoff_ms", 1'000, 0, 300'000));
   }
   out.timeout_s = static_cast<std::uint32_t>(whole(in, "timeout_s", "timeout_s", 600, 1, 86'400));
+  if (in.contains("estimate_s"))
+    out.estimate_s = value(in["estimate_s"], "estimate_s");
   if (auto name = text(in, "class", "class", false); !name.empty()) {
     auto known = stage_class_of(name);
     if (!known)

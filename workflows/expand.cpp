@@ -41,6 +41,7 @@ private:
   result<void> add_instance(const stage_definition& stage, std::size_t item, std::size_t count, const json* value);
   result<json> resolve_params(const stage_definition& stage, const scope& in, std::size_t item) const;
   result<micro_credits> resolve_price(const stage_definition& stage, const scope& in) const;
+  static result<std::uint32_t> resolve_estimate(const expression& seconds, std::uint32_t timeout_s, const scope& in);
   result<std::vector<bound_input>> bind(const stage_definition& stage, std::size_t item) const;
   std::vector<std::uint32_t> instances_of(const std::string& id, const stage_definition& consumer,
                                           std::size_t item) const;
@@ -120,6 +121,14 @@ result<micro_credits> expander::resolve_price(const stage_definition& stage, con
   return price;
 }
 
+// In milliseconds. No longer than the time-out, and never nothing: neither is worth to refuse a run for.
+result<std::uint32_t> expander::resolve_estimate(const expression& seconds, std::uint32_t timeout_s, const scope& in) {
+  auto value = seconds.evaluate(in);
+  if (!value)
+    return fail(value.error().code, "estimate_s " + value.error().message);
+  return static_cast<std::uint32_t>(std::clamp(value->get<double>() * 1000, 1.0, timeout_s * 1000.0));
+}
+
 // An embedded engine must not pass for a model whose inputs it would ignore.
 result<void> may_stand_in(const stage_kind& kind, const json& params) {
   auto given = params.find("model");
@@ -185,6 +194,12 @@ result<void> expander::add_instance(const stage_definition& stage, std::size_t i
   if (!price)
     return in_instance(made.name, price.error());
   made.price = *price;
+  if (stage.estimate_s) {
+    auto estimate = resolve_estimate(*stage.estimate_s, stage.timeout_s, in);
+    if (!estimate)
+      return in_instance(made.name, estimate.error());
+    made.estimate_ms = *estimate;
+  }
   auto inputs = bind(stage, item);
   if (!inputs)
     return in_instance(made.name, inputs.error());

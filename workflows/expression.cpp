@@ -285,7 +285,8 @@ result<value_type> expression::node::reference_type(const type_scope& in) const 
   if (root == "params") {
     const auto* param = in.params ? find_rule(*in.params, path[1]) : nullptr;
     if (!param)
-      return unknown(in.params ? "the stage kind has no parameter '" + path[1] + "'" : "$params is for prices only");
+      return unknown(in.params ? "the stage kind has no parameter '" + path[1] + "'"
+                               : "$params is for prices and estimates only");
     return param->type;
   }
   const auto* input = in.inputs ? find_rule(*in.inputs, path[1]) : nullptr;

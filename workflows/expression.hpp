@@ -7,7 +7,7 @@
 //   "$item", "$item.FIELD"  what this instance of a fanned-out stage is for
 //   "$index", "$count"      which instance this is, from 0, and how many there are (0 and 1 without for_each)
 //   "$account.watermark"    the text to draw for this account; "" for none
-//   "$params.NAME"          in a price only: a parameter of the same stage, resolved
+//   "$params.NAME"          in a price or an estimate only: a parameter of the same stage, resolved
 //   "$$…"                   a literal that begins with "$…"
 //   {"$round": E}  {"$ceil": E}  {"$floor": E}  {"$value": E}   where E is a value or [A, op, B] with op + - * /
 //   {"$min": [A, B]}  {"$max": [A, B]}  {"$length": "$inputs.LIST"}
@@ -28,7 +28,7 @@ inline constexpr std::size_t expression_depth_max = 8;
 struct scope {
   const json* inputs = nullptr;
   const json* item = nullptr;   // null: not fanned out
-  const json* params = nullptr; // null: not in a price
+  const json* params = nullptr; // null: in no price or estimate
   std::size_t index = 0;
   std::size_t count = 1;
   std::string_view watermark;

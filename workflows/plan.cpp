@@ -35,7 +35,8 @@ packed_map packed_fields(const stage_instance& stage) {
   packed_map out("index", stage.index, "stage", stage.stage, "item", stage.item, "name", stage.name);
   out.add("kind", stage.kind, "params", stage.params, "inputs", inputs, "dependencies", stage.dependencies);
   out.add("price", stage.price, "attempts", stage.retry.attempts, "backoff_ms", stage.retry.backoff_ms);
-  out.add("timeout_s", stage.timeout_s, "class", name_of(stage.urgency), "speculative", stage.speculative);
+  out.add("timeout_s", stage.timeout_s, "estimate_ms", stage.estimate_ms);
+  out.add("class", name_of(stage.urgency), "speculative", stage.speculative);
   return out;
 }
 
@@ -59,7 +60,8 @@ stage_instance stage_from(const json& in) {
   out.price = in.at("price").get<micro_credits>();
   out.retry = {in.at("attempts").get<std::uint32_t>(), in.at("backoff_ms").get<std::uint32_t>()};
   out.timeout_s = in.at("timeout_s").get<std::uint32_t>();
-  // Plans of jobs that were submitted before there were these have neither.
+  // Plans of jobs that were submitted before there were these have none of them.
+  out.estimate_ms = in.value("estimate_ms", out.estimate_ms);
   out.urgency = stage_class_of(in.value("class", std::string{})).value_or(stage_class::standard);
   out.speculative = in.value("speculative", false);
   return out;

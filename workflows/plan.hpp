@@ -42,6 +42,7 @@ struct stage_instance {
   micro_credits price = 0;
   retry_policy retry;
   std::uint32_t timeout_s = 600;
+  std::uint32_t estimate_ms = 1'000; // how long it should take; at most its time-out
   stage_class urgency = stage_class::standard;
   bool speculative = false;
   friend bool operator==(const stage_instance&, const stage_instance&) = default;

@@ -24,7 +24,8 @@ inline std::string pack_open_job(const std::string& account,
     return pack(account);
   json stages = json::array();
   for (const auto& s : waiting)
-    stages.push_back({s.ref.stage, s.kind, s.model, s.vram_mib, static_cast<unsigned>(s.priority), s.may_run_twice});
+    stages.push_back(
+        {s.ref.stage, s.kind, s.model, s.vram_mib, static_cast<unsigned>(s.priority), s.may_run_twice, s.estimate_ms});
   return pack({{"account", account}, {"weight", waiting.front().weight}, {"stages", std::move(stages)}});
 }
 
@@ -55,6 +56,8 @@ inline std::optional<open_job> unpack_open_job(std::string_view job, std::string
         return std::nullopt;
       request.priority = static_cast<scheduling::priority_class>(priority);
       request.may_run_twice = stage.at(5).get<bool>();
+      if (stage.size() > 6) // rows from before there were estimates have none
+        request.estimate_ms = stage.at(6).get<std::uint32_t>();
       out.waiting.push_back(std::move(request));
     }
   } catch (const json::exception&) {

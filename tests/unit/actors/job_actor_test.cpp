@@ -36,7 +36,7 @@ workflow::plan_ptr plan_of_two(int attempts, int backoff_ms) {
     "name": "two", "version": 1, "title": "Two", "description": "Two.", "inputs": {},
     "stages": [
       {"id": "a", "kind": "null.work", "params": {"bytes": 1}, "price": {"rule": "flat", "credits": 5},
-       "retry": {}},
+       "retry": {}, "estimate_s": 2.5},
       {"id": "b", "kind": "null.work", "params": {"bytes": 1}, "inputs": {"after": "a.data"},
        "price": {"rule": "flat", "credits": 5}}],
     "result": {"data": {"from": "b.data", "filename": "bench_{job}.bin"}}})");
@@ -278,6 +278,15 @@ TEST_F(JobActor, AnswersWithTheStateThatItsOwnStepLeftAndNoLaterOne) {
   disk.let_go();
   cluster.scheduler.run();
   expect(cancelled, "cancelled");
+}
+
+TEST_F(JobActor, SaysHowLongAStageShouldTake) {
+  submit(100);
+  EXPECT_EQ(told.newest.estimate_ms, 2'500u);
+  place(0, 1);
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(told.newest.ref.stage, 1u);
+  EXPECT_EQ(told.newest.estimate_ms, 1'000u) << "its workflow does not say";
 }
 
 TEST_F(JobActor, AsksForMemoryOfItsKindAndToRunWhereItsInputsWereMade) {

@@ -128,6 +128,16 @@ TEST(Definition, APriceMustBeKnownAndComplete) {
                  "stage 'generate': price: is missing; {\"rule\": \"free\"} when it costs nothing");
 }
 
+TEST(Definition, AnEstimateIsANumberOfSeconds) {
+  auto with = [](json estimate) { return [estimate](json& d) { d["stages"][1]["estimate_s"] = estimate; }; };
+  expect_problem(with(-1), "stage 'upscale': estimate_s: it must be at least 0");
+  expect_problem(with(86'401), "stage 'upscale': estimate_s: it must be at most 86400");
+  expect_problem(with("soon"), "stage 'upscale': estimate_s: it must be a number");
+  expect_problem(with("$inputs.voice"), "stage 'upscale': estimate_s: is of type enum, but number is wanted");
+  expect_problem(with({{"$value", {"$params.factr", "*", 2}}}),
+                 "stage 'upscale': estimate_s: '$params.factr': the stage kind has no parameter 'factr'");
+}
+
 TEST(Definition, ARepetitionNeedsAListOrARepeatedStage) {
   expect_problem([](json& d) { d["stages"][0]["for_each"] = "inputs.voice"; },
                  "stage 'generate': for_each: 'voice' is not a list");

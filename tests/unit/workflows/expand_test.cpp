@@ -53,6 +53,30 @@ TEST(Expand, AParameterOutOfRangeNamesTheInstance) {
   EXPECT_EQ(why.message, "work[1].ms must be at most 600000");
 }
 
+TEST(Expand, AnEstimateIsWorkedOutForEachInstance) {
+  auto document = list_workflow();
+  document["stages"][0]["estimate_s"] = {{"$value", {"$params.ms", "/", 1000}}};
+  document["stages"][0]["timeout_s"] = 60;
+  auto made = planned(accepted(document), {{"items", {2'500, 0, 600'000}}});
+  ASSERT_EQ(made->stages.size(), 4u);
+  EXPECT_EQ(made->stages[0].estimate_ms, 2'500u);
+  EXPECT_EQ(made->stages[1].estimate_ms, 1u) << "nothing takes no time";
+  EXPECT_EQ(made->stages[2].estimate_ms, 60'000u) << "it would be stopped then";
+  EXPECT_EQ(made->stages[3].estimate_ms, 1'000u) << "who says nothing";
+  EXPECT_EQ(plan_from_json(to_json(*made))->stages, made->stages);
+  auto old = to_json(*made);
+  old["stages"][0].erase("estimate_ms");
+  EXPECT_EQ(plan_from_json(old)->stages[0].estimate_ms, 1'000u) << "a plan from before there were estimates";
+}
+
+TEST(Expand, AnEstimateThatIsNoNumberRefusesTheRunByName) {
+  auto document = list_workflow();
+  document["stages"][0]["estimate_s"] = {{"$value", {1, "/", "$params.ms"}}};
+  auto why = refusal(accepted(document), {{"items", {1, 0}}});
+  EXPECT_EQ(why.code, "invalid_input");
+  EXPECT_EQ(why.message.substr(0, 18), "work[1].estimate_s");
+}
+
 TEST(Expand, AListPortHasALimit) {
   auto document = parse_json(file_text(source_dir / "workflows/definitions/short-film.json")).value();
   document["inputs"]["shots"]["max_length"] = 30;

@@ -58,6 +58,7 @@ TEST(TextToVideo, TheDocumentedRequestCosts21Credits) {
   auto made = planned(shipped("text-to-video"), request);
   ASSERT_TRUE(made);
   EXPECT_EQ(made->price(), credits(21));
+  EXPECT_EQ(made->stages[0].estimate_ms, 2'086u) << "848 × 480 × 41 pixels at 8 million a second";
   EXPECT_EQ(made->results[0].name, "video");
   EXPECT_EQ(filename_of(made->results[0], "abc123"), "webgen_abc123_00001.mp4");
   EXPECT_EQ(made->min_tier, catalog::tier::free);
@@ -131,6 +132,7 @@ TEST(ShortFilm, ItsPriceIsKnownBeforeItStarts) {
   // 10 + 48 × 0.20 + 4 × 0.50 = 21.6 → 22 a shot; 2 an enlargement; 2 × 3 clips; 11 words → 4.4 s → 1; 5; 3; 3.
   EXPECT_EQ(named(*made, "generate[0]").price, credits(22));
   EXPECT_EQ(named(*made, "upscale[2]").price, credits(2));
+  EXPECT_EQ(named(*made, "join").estimate_ms, 3'000u);
   EXPECT_EQ(named(*made, "join").price, credits(6));
   EXPECT_EQ(named(*made, "narrate").price, credits(1));
   EXPECT_EQ(named(*made, "transcribe").price, credits(5));
