@@ -188,7 +188,7 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
 void cluster_actor::take_device(node& n, const wire::device_report& d, const wire::hello& hello) {
   auto full = n.name + "/" + d.name;
   introduce(n, d.name, device(full, true), hello, true);
-  auto type = d.type == "cpu" ? d.type : d.type + "/" + d.model;
+  auto type = d.model.empty() ? d.type : d.type + "/" + d.model;
   // What needs memory of a GPU finds that of the machine on a CPU; the scheduler does not count it.
   auto vram_mib = d.type == "cpu" ? scheduling::vram_unbounded : d.vram_mib;
   device_joined joined{

@@ -4,6 +4,12 @@
 
 namespace troupe::scheduling {
 
+namespace {
+
+constexpr std::size_t classes_kept = 1'000; // beyond, one without devices makes room for another
+
+} // namespace
+
 bool device_class::offers(index kind) const { return std::binary_search(kinds.begin(), kinds.end(), kind); }
 
 index device_pool::find(const std::string& id) const {
@@ -30,10 +36,15 @@ index device_pool::class_of(index type, std::vector<index> kinds) {
   for (index at = 0; at < classes_.size(); ++at)
     if (classes_[at].type == type && classes_[at].kinds == kinds)
       return at;
-  classes_.emplace_back();
-  classes_.back().type = type;
-  classes_.back().kinds = std::move(kinds);
-  return static_cast<index>(classes_.size() - 1);
+  auto deserted = [](const device_class& c) { return c.devices.empty(); };
+  auto place =
+      classes_.size() < classes_kept ? classes_.end() : std::find_if(classes_.begin(), classes_.end(), deserted);
+  if (place == classes_.end())
+    place = classes_.emplace(classes_.end());
+  *place = {};
+  place->type = type;
+  place->kinds = std::move(kinds);
+  return static_cast<index>(place - classes_.begin());
 }
 
 void device_pool::leave_class(index device) {

@@ -139,7 +139,7 @@ private:
   std::uint32_t warm_max_;
   slab<device_record> devices_;
   flat_index by_id_;
-  std::vector<device_class> classes_; // few, kept: they are the shapes of machines
+  std::vector<device_class> classes_; // few: they are the shapes of machines
   std::unordered_map<std::string, std::vector<index>> by_node_;
   std::unordered_map<index, std::set<room_key>> warm_room_;
 };

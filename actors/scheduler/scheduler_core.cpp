@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t name_bytes_max = 256;
 constexpr std::size_t models_max = 10'000; // names are kept for good
+constexpr std::size_t kinds_max = 10'000;
+constexpr std::size_t types_max = 256; // for each, run times of all work
 constexpr std::size_t excluded_max = 64;
 constexpr std::size_t held_max = 10'000;
 constexpr index ended_max = 16'384; // attempts whose end is remembered
@@ -435,25 +437,31 @@ void scheduler_core::claim(index at, const stage_ref& ref, std::uint64_t attempt
 // -- events: devices --------------------------------------------------------------------------------------------------
 
 void scheduler_core::on(const device_up& e) {
+// A node may say anything: beyond so many types, all others are one.
+index scheduler_core::type_of(const device_up& e) {
+  auto known = types_.size() < types_max ? types_.number(e.type) : types_.find(e.type);
+  return known != none ? known : types_.number("other");
+}
+
   if (e.device.empty() || e.device.value.size() > name_bytes_max)
     return;
   std::vector<index> kinds;
   for (const auto& kind : e.kinds)
-    kinds.push_back(kinds_.number(kind));
+    if (kinds_.size() < kinds_max || kinds_.find(kind) != none)
+      kinds.push_back(kinds_.number(kind));
   std::sort(kinds.begin(), kinds.end());
   kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
   auto device = devices_.expect(e.device.value);
   end_reservation(device);
-  auto classes_before = devices_.classes().size();
   take_back(device, e.running, e.hello);
-  devices_.describe(device, e.node.value, types_.number(e.type), std::move(kinds), e.slots, e.vram_mib);
+  devices_.describe(device, e.node.value, type_of(e), std::move(kinds), e.slots, e.vram_mib);
   devices_.at(device).session = e.session;
-  if (devices_.classes().size() > classes_before) {
-    auto& fresh = devices_.class_at(static_cast<index>(classes_before));
-    enter_pools(static_cast<index>(classes_before));
+  const auto of_class = devices_.at(device).of_class;
+  if (auto& own = devices_.class_at(of_class); own.buckets.empty()) { // it may be new
+    enter_pools(of_class);
     for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket)
-      if (queue_.buckets().used(bucket) && fresh.offers(queue_.bucket_at(bucket).wanted.kind))
-        fresh.buckets.push_back(bucket);
+      if (queue_.buckets().used(bucket) && own.offers(queue_.bucket_at(bucket).wanted.kind))
+        own.buckets.push_back(bucket);
   }
   offered_.push_back(device);
 }

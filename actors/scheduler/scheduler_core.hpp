@@ -93,6 +93,7 @@ private:
   /// Whether `is(device)` of a device that is up and offers the kind.
   bool some_device_of(index kind, const std::function<bool(const device_record&)>& is) const;
 
+  index type_of(const device_up& e);
   void on(const device_up& e);
   void on(const device_down& e);
   void on(const device_drain& e);

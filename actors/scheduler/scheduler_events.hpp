@@ -64,7 +64,7 @@ inline constexpr std::uint32_t vram_unbounded = 1u << 30;
 struct device_up {
   device_id device;
   node_id node;
-  std::string type; // "cpu", "cuda/NVIDIA H200": run times are learned by it
+  std::string type; // "cpu/AMD EPYC 9354", "cuda/NVIDIA H200": run times are learned by it
   std::vector<std::string> kinds;
   std::uint32_t slots = 1;
   std::uint32_t vram_mib = 0;

@@ -53,6 +53,8 @@ probed_device probe_cpu(std::uint32_t slots) {
   probed_device cpu{"cpu0", "cpu", cpu_model(), 0, slots == 0 ? cores : slots, 1};
   cpu.slots = std::clamp<std::uint32_t>(cpu.slots, 1, 1024);
   cpu.threads = std::max(1u, cores / cpu.slots);
+  if (cpu.threads > 1)
+    cpu.model += ", " + std::to_string(cpu.threads) + " threads a run";
   return cpu;
 }
 

@@ -12,7 +12,7 @@ namespace troupe::node {
 struct probed_device {
   std::string name;           // "cpu0", "cuda0", …
   std::string type;           // "cpu", "cuda"
-  std::string model;          // "AMD EPYC …", "NVIDIA H200"
+  std::string model;          // "AMD EPYC …", "AMD EPYC …, 4 threads a run", "NVIDIA H200"
   std::uint32_t vram_mib = 0; // 0 for the CPU
   std::uint32_t slots = 1;    // how many runs at once
   unsigned threads = 1;       // CPU threads of one run

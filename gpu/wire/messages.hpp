@@ -69,7 +69,7 @@ struct engine_report {
 struct device_report {
   std::string name;  // unique on the node: "cpu0", "cuda0"
   std::string type;  // "cpu", "cuda"
-  std::string model; // of the hardware
+  std::string model; // of the hardware; those of one type and model are taken to be equally fast
   std::uint32_t slots = 1;
   std::uint32_t vram_mib = 0;
   std::vector<std::string> kinds; // operations it can run

@@ -551,4 +551,23 @@ TEST(lifecycle, an_end_told_by_another_device_ends_nothing) {
   EXPECT_EQ(w.place_of("film"), "good/cpu0");
 }
 
+// Goal: what a node makes up does not pile up. Method: it says again and again that it is of another type and can do
+// something else; a stage that only one of the last can run still runs.
+TEST(lifecycle, a_node_that_is_something_else_each_time_fills_no_memory) {
+  world w;
+  w.device("good/cpu0", 1, 0, {"null.other"});
+  w.queue(st("waits").kind("odd.1499"));
+  for (int i = 0; i < 1'500; ++i) {
+    auto number = std::to_string(i);
+    w.tell(device_up{{"odd/cpu0"}, {"odd"}, "odd/" + number, {"odd." + number, "null.work"}, 1});
+  }
+  EXPECT_EQ(w.place_of("waits"), "odd/cpu0");
+  auto state = w.core.inspect();
+  EXPECT_LE(state.at("counts").at("device_classes"), 1'000);
+  EXPECT_EQ(state.at("devices").at(1).at("type"), "other") << "types beyond 256 are one";
+  EXPECT_EQ(state.at("devices").at(0).at("type"), "cpu");
+  w.queue(st("mine").kind("null.other"));
+  EXPECT_EQ(w.place_of("mine"), "good/cpu0") << "who is honest stays what it is";
+}
+
 } // namespace troupe::scheduling::testing
