@@ -93,7 +93,8 @@ void device_actor::take(wire::finished&& report) {
   }
   ++succeeded_;
   report.run_ms = believable_ms(report.ref, report.run_ms);
-  end_attempt(report.ref, scheduling::outcome::ok, report.run_ms);
+  std::int64_t before = believable_ms(report.ref, UINT32_MAX) - report.run_ms; // what is left for its transfers
+  end_attempt(report.ref, scheduling::outcome::ok, report.run_ms, std::min(report.transfer_ms, before));
   auto ref = report.ref;
   deliver(std::move(ref), std::move(report));
 }
@@ -115,12 +116,13 @@ std::uint32_t device_actor::believable_ms(const wire::attempt_ref& ref, std::uin
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(steady_ms() - since, 0, said));
 }
 
-void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms) {
+void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms,
+                               std::int64_t transfer_ms) {
   auto found = running_.find({ref.job, ref.stage});
   if (found != running_.end() && found->second.number == ref.attempt)
     running_.erase(found);
   tell(others_->scheduler,
-       attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms, hello_}});
+       attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms, hello_, transfer_ms}});
 }
 
 // The node forgets a result when its job says that it is durable, or that it is of no use.

@@ -49,7 +49,8 @@ private:
   std::uint32_t believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const;
   void take(wire::finished&& report);
   void take(wire::failed&& report);
-  void end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms);
+  void end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms,
+                   std::int64_t transfer_ms = -1);
   void deliver(wire::attempt_ref ref, wire::from_node what);
   void give_up(const stage_key& key, const attempt& what, const std::string& fault, const std::string& message);
   void reattach(const known_attempt& a);

@@ -134,13 +134,15 @@ void scheduler_core::double_stragglers() {
 }
 
 bool scheduler_core::is_straggler(const running_record& run) const {
-  constexpr std::uint8_t samples_min = 3;
+  constexpr std::uint32_t samples_min = 3;
   auto of_class = devices_.at(run.device).of_class;
   if (run.stage == none || run.twin != none || run.doubled || run.second || run.withdrawn || run.preempted ||
       of_class == none)
     return false;
   const auto* known = run_times_.find(queue_.bucket_at(run.bucket).work, devices_.classes()[of_class].type);
-  if (known == nullptr || known->samples < samples_min)
+  // What has not been measured of its like may be what it takes.
+  if (known == nullptr || known->samples < samples_min || (run.cold && known->loads == 0) ||
+      (run.far && known->transfers == 0))
     return false;
   auto usual =
       static_cast<double>(known->mean_ms) + (run.cold ? known->load_ms : 0) + (run.far ? known->transfer_ms : 0);
@@ -174,10 +176,12 @@ index scheduler_core::idle_device(const running_record& beside, const std::vecto
 void scheduler_core::start_second(index first, index device) {
   auto beside = running_[first];
   auto cold = is_cold(devices_.at(device), queue_.front_of(beside.bucket).model);
+  auto far = is_far(beside.stage, devices_.at(device));
   auto second = occupy({beside.stage, beside.account, beside.bucket}, device, ++attempts_);
   auto& run = running_[second];
   run.second = true;
   run.cold = cold;
+  run.far = far;
   run.twin = first;
   running_[first].twin = second;
   running_[first].doubled = true;

@@ -310,7 +310,8 @@ void scheduler_core::settle(index run, const stage_ended& e) {
   auto due = pays(own, e.how) ? charge_for(own.account, own.bucket, device, e.run_ms) : 0;
   queue_.correct(own.account, pools_of(device, own.bucket), due - own.charged);
   if (e.how == outcome::ok && own.stage != none && device.of_class != none)
-    run_times_.learn(bucket.work, devices_.class_at(device.of_class).type, e.run_ms, own.cold, own.far);
+    run_times_.learn(bucket.work, devices_.class_at(device.of_class).type, e.run_ms, own.cold,
+                     own.far ? e.transfer_ms : -1);
   if (e.how == outcome::ok) {
     device.failed = 0;
     device.failures.clear();
@@ -436,13 +437,13 @@ void scheduler_core::claim(index at, const stage_ref& ref, std::uint64_t attempt
 
 // -- events: devices --------------------------------------------------------------------------------------------------
 
-void scheduler_core::on(const device_up& e) {
 // A node may say anything: beyond so many types, all others are one.
 index scheduler_core::type_of(const device_up& e) {
   auto known = types_.size() < types_max ? types_.number(e.type) : types_.find(e.type);
   return known != none ? known : types_.number("other");
 }
 
+void scheduler_core::on(const device_up& e) {
   if (e.device.empty() || e.device.value.size() > name_bytes_max)
     return;
   std::vector<index> kinds;

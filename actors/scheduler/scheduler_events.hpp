@@ -101,8 +101,9 @@ struct stage_ended {
   std::uint64_t attempt = 0;
   device_id device;
   outcome how = outcome::ok;
-  std::uint32_t run_ms = 0;
-  std::uint64_t hello = 0; // the last one of the device that is known to whoever says this
+  std::uint32_t run_ms = 0;      // of the engine, with the loading of its model: what is charged
+  std::uint64_t hello = 0;       // the last one of the device that is known to whoever says this
+  std::int64_t transfer_ms = -1; // that bringing its inputs took before; -1: not known
 };
 /// After a restart or a cut link: this attempt still runs there. The device may be told of later; told of before,
 /// without saying what it holds, it may be given other work first.

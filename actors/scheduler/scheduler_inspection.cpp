@@ -1,6 +1,7 @@
 #include "actors/scheduler/scheduler_core.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace troupe::scheduling {
 
@@ -180,7 +181,8 @@ json scheduler_core::inspect(std::size_t rows_max) const {
                 {"accounts", queue_.accounts().size()}}},
               {"devices", json::array()},
               {"buckets", json::array()},
-              {"accounts", json::array()}};
+              {"accounts", json::array()},
+              {"run_times", json::array()}};
   for (index at = 0; at < devices_.devices().end() && out["devices"].size() < rows_max; ++at)
     if (devices_.devices().used(at))
       out["devices"].push_back(inspect_device(devices_.at(at)));
@@ -201,6 +203,19 @@ json scheduler_core::inspect(std::size_t rows_max) const {
                                {"running", account.running},
                                {"virtual_ms", std::move(virtual_ms)}});
   }
+  run_times_.for_each([&](index kind, index model, index type, const run_times::average& own) {
+    out["run_times"].push_back({{"kind", kinds_.name(kind)},
+                                {"model", model == none ? "" : models_.name(model)},
+                                {"type", types_.name(type)},
+                                {"mean_ms", std::lround(own.mean_ms)},
+                                {"deviation_ms", std::lround(own.deviation_ms)},
+                                {"samples", own.samples},
+                                {"load_ms", std::lround(own.load_ms)},
+                                {"loads", own.loads},
+                                {"transfer_ms", std::lround(own.transfer_ms)},
+                                {"transfers", own.transfers}});
+    return out["run_times"].size() < rows_max;
+  });
   return out;
 }
 

@@ -1,5 +1,6 @@
 #include "gpu/node/stage_run.hpp"
 
+#include "common/clock.hpp"
 #include "common/log.hpp"
 #include "common/sha256.hpp"
 
@@ -123,15 +124,17 @@ step_result<wire::artifact> deliver(attempt& what, const run_place& place, const
 }
 
 step_result<wire::finished> attempt_stage(attempt& what, const run_place& place) {
+  auto began_at = steady_ms();
   auto inputs = gather(what, place);
   if (!inputs)
     return inputs.error();
+  auto transfer_ms = steady_ms() - began_at;
   if (what.cancelled())
     return stage_error{"cancelled", "cancelled before it began", {}};
   auto made = run_engine(what, place, *inputs);
   if (!made)
     return made.error();
-  wire::finished out{what.what.ref, what.what.device, made->engine, place.preview, what.run_ms(), {}};
+  wire::finished out{what.what.ref, what.what.device, made->engine, place.preview, what.run_ms(), {}, transfer_ms};
   for (const auto& file : made->files) {
     auto there = deliver(what, place, file);
     if (!there)

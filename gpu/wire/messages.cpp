@@ -96,8 +96,11 @@ static void read_fields(field_reader& in, running_report& x) {
 // -- node → head ------------------------------------------------------------------------------------------------------
 
 static packed_map fields_of(const finished& x) {
-  return {"ref",     fields_of(x.ref), "device", x.device, "engine",  id_text(x.engine),
-          "preview", x.preview,        "run_ms", x.run_ms, "outputs", array_of(x.outputs)};
+  packed_map out("ref", fields_of(x.ref), "device", x.device, "engine", id_text(x.engine), "preview", x.preview);
+  out.add("run_ms", x.run_ms, "outputs", array_of(x.outputs));
+  if (x.transfer_ms >= 0)
+    out.add("transfer_ms", x.transfer_ms);
+  return out;
 }
 static void read_fields(field_reader& in, finished& x) {
   in.nested("ref", x.ref);
@@ -106,6 +109,7 @@ static void read_fields(field_reader& in, finished& x) {
   in.flag("preview", x.preview);
   in.count("run_ms", x.run_ms);
   in.list("outputs", x.outputs);
+  in.count_if_there("transfer_ms", x.transfer_ms, 0, UINT32_MAX);
 }
 
 static packed_map fields_of(const failed& x) {

@@ -86,8 +86,9 @@ struct finished {
   attempt_ref ref;
   std::string device, engine; // engine: "scene/1"
   bool preview = false;
-  std::uint32_t run_ms = 0;
+  std::uint32_t run_ms = 0;      // of the engine, with the loading of a model, without the transfers
   std::vector<artifact> outputs; // already on the head
+  std::int64_t transfer_ms = -1; // of fetching its inputs, before the run; -1: the node does not say
 };
 
 struct failed {

@@ -27,6 +27,14 @@ def one_stage(name, **more):
             "stages": [dict(stage, **more)], "result": {"data": {"from": "work.data", "filename": name + "_{job}.bin"}}}
 
 
+def relay():
+    """A stage that makes a file of 16 MiB, and one that takes it."""
+    made = one_stage("relay", params={"ms": "$inputs.ms", "bytes": 16 << 20})
+    made["stages"].append({"id": "use", "kind": "null.work", "inputs": {"after": "work.data"}, "params": {"bytes": 1}, "price": {"rule": "free"}})
+    made["result"]["data"]["from"] = "use.data"
+    return made
+
+
 class Scheduling(unittest.TestCase):
     settings = {}
     config = None
@@ -36,7 +44,7 @@ class Scheduling(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, True)
         definitions = self.folder / "workflows"
         definitions.mkdir()
-        for what in (one_stage("plain"), one_stage("batch", **{"class": "preemptible"}), one_stage("twice", speculative=True)):
+        for what in (one_stage("plain"), one_stage("batch", **{"class": "preemptible"}), one_stage("twice", speculative=True), relay()):
             (definitions / (what["name"] + ".json")).write_text(json.dumps(what))
         settings = {"node.local": False, "cluster.listen": f"tcp://127.0.0.1:{free_port()}", "node.heartbeat_ms": 100, "node.timeout_ms": 2000}
         self.head = Head(dict(settings, **self.settings), workflows=str(definitions), config=self.config).start()
@@ -144,6 +152,22 @@ class Stragglers(Scheduling):
         self.user.wait_for_job(job, 60)
         wait_until(lambda: self.slots_used("two/cpu0") == 0, 5, "it has ended")
         self.assertEqual(before - self.balance()["credit_balance"], 6)
+
+
+class Costs(Scheduling):
+    def test_what_fetching_inputs_took_is_learned_and_shown(self):
+        self.join("one")
+        job = self.run_one("relay", 4_000)
+        self.user.wait_for_stage(job, "work")
+        self.troupe("device", "drain", "one/cpu0")
+        self.join("two")
+        view = self.user.wait_for_job(job, 60)
+        self.assertEqual([stage["device"] for stage in view["stages"]], ["one/cpu0", "two/cpu0"])
+        learned = [row for row in self.head.admin().get("/api/admin/actors/scheduler/main")["state"]["run_times"] if row["kind"] == "null.work"]
+        self.assertEqual([(row["samples"], row["transfers"]) for row in learned], [(2, 1)], "the machine is the same")
+        self.assertRegex(learned[0]["type"], "^cpu/.", "a laptop and a server do not share one mean")
+        self.assertGreater(learned[0]["transfer_ms"], 0, "16 MiB went through the head")
+        self.assertLess(learned[0]["transfer_ms"], 30_000 * PATIENCE)
 
 
 class Admission(Scheduling):

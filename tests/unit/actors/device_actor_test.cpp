@@ -1,4 +1,5 @@
 #include "actors/device/device_actor.hpp"
+#include "tests/support/database.hpp"
 #include "tests/support/deterministic_system.hpp"
 
 #include <gtest/gtest.h>
@@ -89,6 +90,28 @@ TEST_F(DeviceActor, BreaksOffWhatRunsAndFreesItsSlotWhenTheNodeSaysThatItEnded) 
   tell(device_report{wire::failed{{"j", 0, 1}, "gpu0", "cancelled", "why", {}, 1}});
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].how, scheduling::outcome::cancelled);
+}
+
+// A node's word on times counts as far as so much has passed here.
+TEST_F(DeviceActor, TellsTheSchedulerHowLongATransferTookAsFarAsThatCanBe) {
+  auto end = [&](std::uint64_t attempt, std::uint32_t run_ms, std::int64_t transfer_ms) {
+    tell(device_report{wire::finished{{"j", 0, attempt}, "gpu0", "null/1", false, run_ms, {}, transfer_ms}});
+    return ended.back();
+  };
+  run(1);
+  auto began = steady_ms();
+  ASSERT_TRUE(storage::testing::eventually([&] { return steady_ms() - began >= 30; }));
+  auto told = end(1, 10, 15);
+  EXPECT_EQ(told.run_ms, 10u);
+  EXPECT_EQ(told.transfer_ms, 15);
+  run(2);
+  began = steady_ms();
+  ASSERT_TRUE(storage::testing::eventually([&] { return steady_ms() - began >= 30; }));
+  auto lie = end(2, 10, 4'000'000'000);
+  EXPECT_GE(lie.transfer_ms, 20);
+  EXPECT_LT(lie.transfer_ms, 60'000);
+  run(3);
+  EXPECT_EQ(end(3, 0, -1).transfer_ms, -1) << "the node does not say";
 }
 
 // The order to start goes by way of the job, the order to stop does not.

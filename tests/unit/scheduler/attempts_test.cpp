@@ -333,4 +333,87 @@ TEST(costs, of_loading_a_model_are_learned) {
   EXPECT_EQ(w.place_of("next"), "a/slow0") << "20 s there, 61 s on the faster one";
 }
 
+namespace {
+
+// A machine that holds the inputs, and one twenty times as fast that must fetch them first.
+struct near_and_far : world {
+  void join(const std::string& id) {
+    auto type = id.substr(2, 4);
+    tell(device_up{{id}, {id.substr(0, 1)}, type, {"null.work"}, 1});
+  }
+  void run(const std::string& job, std::uint32_t run_ms, std::int64_t transfer_ms) {
+    queue(st(job).near("a"));
+    end(job, outcome::ok, run_ms, transfer_ms);
+  }
+  /// What each takes is known, and both are there.
+  void learn(std::int64_t transfer_ms) {
+    join("a/slow0");
+    for (int i = 0; i < 6; ++i)
+      run("s" + std::to_string(i), 20'000, 0);
+    tell(device_down{{"a/slow0"}});
+    join("b/fast0");
+    for (int i = 0; i < 6; ++i)
+      run("f" + std::to_string(i), 1'000 + 100 * static_cast<std::uint32_t>(i % 2), transfer_ms);
+    join("a/slow0");
+  }
+};
+
+} // namespace
+
+// Goal: what a transfer costs is what transfers took, and not how much the runs after them differ.
+TEST(costs, of_a_transfer_are_what_the_node_says_that_it_took) {
+  near_and_far w;
+  w.learn(60'000);
+  w.queue(st("next").near("a"));
+  EXPECT_EQ(w.place_of("next"), "a/slow0") << "20 s there; a minute and a second on the faster one";
+  near_and_far quick;
+  quick.learn(300);
+  quick.queue(st("next").near("a"));
+  EXPECT_EQ(quick.place_of("next"), "b/fast0");
+}
+
+TEST(costs, of_a_transfer_are_guessed_where_nodes_do_not_say) {
+  near_and_far w;
+  w.learn(-1);
+  auto row = w.core.inspect().at("run_times").at(1);
+  EXPECT_EQ(row.at("type"), "fast");
+  EXPECT_EQ(row.at("transfers"), 0) << "the runs differ by a tenth, which is no transfer";
+  w.queue(st("next").near("a"));
+  EXPECT_EQ(w.place_of("next"), "b/fast0") << "half a second is guessed";
+}
+
+TEST(costs, are_shown_to_operators) {
+  near_and_far w;
+  w.learn(7'000);
+  auto rows = w.core.inspect().at("run_times");
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0], (json{{"kind", "null.work"},
+                           {"model", ""},
+                           {"type", "slow"},
+                           {"mean_ms", 20'000},
+                           {"deviation_ms", rows[0].at("deviation_ms")},
+                           {"samples", 6},
+                           {"load_ms", 0},
+                           {"loads", 0},
+                           {"transfer_ms", 0},
+                           {"transfers", 0}}));
+  EXPECT_EQ(rows[1].at("transfer_ms"), 7'000);
+  EXPECT_EQ(rows[1].at("transfers"), 6);
+  EXPECT_EQ(w.core.inspect(1).at("run_times").size(), 1u);
+}
+
+// Goal: a stage that waits for its inputs is not late for that. Method: its like take a second, after fetching for ten.
+TEST(stragglers, are_not_those_whose_inputs_take_long_to_come) {
+  for (auto told : {std::int64_t{10'000}, std::int64_t{-1}}) {
+    near_and_far w;
+    w.join("b/fast0");
+    for (int i = 0; i < 6; ++i)
+      w.run("f" + std::to_string(i), 1'000, told);
+    w.queue(st("slow").near("a").maybe_twice());
+    w.join("c/fast0");
+    EXPECT_FALSE(only<start>(later(w, 12'000))) << "what was told of transfers: " << told;
+    EXPECT_EQ(only<start>(later(w, 60'000)).has_value(), told > 0) << "where none was measured, nobody can say";
+  }
+}
+
 } // namespace troupe::scheduling::testing

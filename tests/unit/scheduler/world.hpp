@@ -56,13 +56,15 @@ public:
   }
   std::vector<command> queue(const stage_builder& stage) { return tell(stage_queued{stage.asked}); }
   /// Ends a running stage.
-  std::vector<command> end(stage_ref ref, outcome how = outcome::ok, std::uint32_t run_ms = 1000) {
+  std::vector<command> end(stage_ref ref, outcome how = outcome::ok, std::uint32_t run_ms = 1000,
+                           std::int64_t transfer_ms = -1) {
     auto at = running.at(ref);
     running.erase(ref);
-    return tell(stage_ended{ref, at.attempt, at.device, how, run_ms});
+    return tell(stage_ended{ref, at.attempt, at.device, how, run_ms, 0, transfer_ms});
   }
-  std::vector<command> end(const std::string& job, outcome how = outcome::ok, std::uint32_t run_ms = 1000) {
-    return end(stage_ref{{job}, 0}, how, run_ms);
+  std::vector<command> end(const std::string& job, outcome how = outcome::ok, std::uint32_t run_ms = 1000,
+                           std::int64_t transfer_ms = -1) {
+    return end(stage_ref{{job}, 0}, how, run_ms, transfer_ms);
   }
   /// Where the job's first stage runs; "" when it waits.
   std::string place_of(const std::string& job) const {

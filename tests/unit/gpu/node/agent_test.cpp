@@ -135,7 +135,28 @@ TEST_F(agent_test, a_large_artifact_travels_both_ways_in_chunks) {
   auto big = std::string(bytes, 'c');
   h.blobs.add(big);
   assign(stage(1, "test.write", {{"text", "end"}}, {input_of(big)}));
-  EXPECT_EQ(next<wire::finished>(2).outputs.at(0).bytes, bytes + 3);
+  auto used = next<wire::finished>(2);
+  EXPECT_EQ(used.outputs.at(0).bytes, bytes + 3);
+  EXPECT_GE(used.transfer_ms, 1) << "20 MiB";
+}
+
+// Goal: what is told of a fetch is the fetch, and not the run. Method: the run waits for longer than the fetch took,
+// and the file is here already the second time.
+TEST_F(agent_test, tells_how_long_fetching_took_apart_from_the_run) {
+  start();
+  auto big = std::string(8 << 20, 'x');
+  h.blobs.add(big);
+  auto held = stage(0, "test.hold", {}, {input_of(big)});
+  assign(held);
+  ASSERT_TRUE(wait_until([&] { return watch->now == 1; }));
+  auto began = steady_ms();
+  ASSERT_TRUE(wait_until([&] { return steady_ms() - began >= 300; }));
+  watch->gate = true;
+  auto fetched = next<wire::finished>();
+  EXPECT_GE(fetched.run_ms, 300u);
+  EXPECT_GE(fetched.transfer_ms, 1);
+  assign(stage(1, "test.hold", {}, {input_of(big)}));
+  EXPECT_LT(next<wire::finished>(2).transfer_ms, fetched.transfer_ms) << "from the cache";
 }
 
 TEST_F(agent_test, a_cancelled_stage_stops_within_a_second) {

@@ -47,6 +47,7 @@ TEST(wire_messages, the_decoded_fields_hold_what_was_said) {
   EXPECT_EQ(x.engine, "scene/1");
   EXPECT_TRUE(x.preview);
   EXPECT_EQ(x.run_ms, 1234u);
+  EXPECT_EQ(x.transfer_ms, 567);
   ASSERT_EQ(x.outputs.size(), 2u);
   EXPECT_EQ(x.outputs[1].sha256, samples::hash);
   EXPECT_EQ(x.outputs[1].bytes, 123456789u);
@@ -109,6 +110,19 @@ TEST(wire_messages, a_hello_that_names_one_version_speaks_only_that_one) {
   auto back = std::get<hello>(decode_from_node(to_msgpack(frame)).value());
   EXPECT_EQ(back.version, 4);
   EXPECT_EQ(back.oldest_version, 4);
+}
+
+TEST(wire_messages, what_a_transfer_took_may_be_left_out_but_is_no_nonsense) {
+  auto frame = map_of(encode(from_node{samples::done()}));
+  auto told = [&] { return decode_from_node(to_msgpack(frame)); };
+  for (const json& nonsense : {json(-1), json(1ull << 32), json("long"), json(0.5), json(nullptr)}) {
+    frame["transfer_ms"] = nonsense;
+    EXPECT_EQ(told().error().code, "malformed_frame") << nonsense;
+  }
+  frame.erase("transfer_ms");
+  auto back = told().value();
+  EXPECT_EQ(std::get<finished>(back).transfer_ms, -1) << "a worker that does not measure it";
+  EXPECT_EQ(map_of(encode(back)), frame);
 }
 
 TEST(wire_messages, a_message_of_the_other_direction_is_not_taken) {

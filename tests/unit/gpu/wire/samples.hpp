@@ -15,7 +15,7 @@ inline const attempt_ref ref{"01jq0000000000000000000000", 3, 1ull << 40};
 inline artifact film() {
   return {"video", hash, 123456789, "video/mp4", {{"width", 848}, {"duration_s", 1.5}, {"x", "é"}}};
 }
-inline finished done() { return {ref, "cpu0", "scene/1", true, 1234, {film(), film()}}; }
+inline finished done() { return {ref, "cpu0", "scene/1", true, 1234, {film(), film()}, 567}; }
 inline failed broke() { return {ref, "cpu0", "corrupt_input", "the film is broken", hash, 99}; }
 
 inline std::vector<from_node> from_nodes() {
