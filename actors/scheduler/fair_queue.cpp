@@ -1,6 +1,7 @@
 #include "actors/scheduler/fair_queue.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace troupe::scheduling {
 
@@ -22,9 +23,12 @@ index fair_queue::account(const std::string& id, std::uint32_t weight) {
   if (at == none) {
     at = accounts_.add();
     accounts_[at].id = id;
-    uses_.resize(std::max(uses_.size(), (at + 1) * pools_.size()));
-    for (index pool = 0; pool < pools_.size(); ++pool)
+    uses_.resize(std::max(uses_.size(), (at + 1) * pools_));
+    for (index pool = 0; pool < pools_; ++pool)
       use(at, pool) = {};
+    on_shelves_.resize(std::max(on_shelves_.size(), (at + 1) * shelves_.size()));
+    for (index shelf = 0; shelf < shelves_.size(); ++shelf)
+      on_shelf(at, shelf) = {};
     account_by_id_.insert(flat_index::hash_of(id), at);
   }
   auto& record = accounts_[at];
@@ -61,16 +65,17 @@ void fair_queue::correct(index account, std::span<const index> pools, virtual_ti
 
 // Its times go back, and with them its keys; those in the orders must not be higher, so each line takes a new turn.
 void fair_queue::settle_debt(index account) {
-  for (index pool = 0; pool < pools_.size(); ++pool) {
-    auto& own = use(account, pool);
-    if (own.owed == 0)
+  for (index shelf = 0; shelf < shelves_.size(); ++shelf) {
+    if (shelves_[shelf].pool == none || use(account, shelves_[shelf].pool).owed == 0)
       continue;
-    auto in_order = own.ticket != 0;
-    take_out(account, pool);
-    own.time -= std::exchange(own.owed, 0);
-    if (in_order)
-      file(account, pool);
+    if (auto& there = on_shelf(account, shelf); there.ticket != 0) {
+      take_out(account, shelf);
+      const auto& own = use(account, shelves_[shelf].pool);
+      insert(account, shelf, own.time - own.owed);
+    }
   }
+  for (index pool = 0; pool < pools_; ++pool)
+    use(account, pool).time -= std::exchange(use(account, pool).owed, 0);
 }
 
 void fair_queue::forget_idle(timestamp before) {
@@ -104,36 +109,58 @@ index fair_queue::find_bucket(const requirement& wanted) const {
   return known == bucket_numbers_.end() ? none : known->second;
 }
 
-index fair_queue::add_pool(index like) {
-  decltype(uses_) wider((pools_.size() + 1) * accounts_.end());
-  for (index account = 0; account < accounts_.end(); ++account) {
-    auto* own = &wider[account * (pools_.size() + 1)];
-    for (index pool = 0; pool < pools_.size(); ++pool)
-      own[pool] = use(account, pool);
-    if (like != none) {
-      own[pools_.size()].time = own[like].time;
-      own[pools_.size()].owed = own[like].owed;
-    }
-  }
-  uses_.swap(wider);
-  pools_.emplace_back();
-  return static_cast<index>(pools_.size() - 1);
+namespace {
+
+// A row of `to` for each of so many accounts, where there was one of `from`.
+template <class T>
+void widen(std::vector<T>& rows, std::size_t accounts, std::size_t from, std::size_t to) {
+  std::vector<T> out(accounts * to);
+  for (std::size_t account = 0; account < accounts; ++account)
+    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(account * from), from,
+                out.begin() + static_cast<std::ptrdiff_t>(account * to));
+  rows.swap(out);
 }
 
+} // namespace
+
+index fair_queue::add_pool(index like) {
+  widen(uses_, accounts_.end(), pools_, pools_ + 1);
+  auto at = static_cast<index>(pools_++);
+  if (like != none)
+    for (index account = 0; account < accounts_.end(); ++account) {
+      use(account, at).time = use(account, like).time;
+      use(account, at).owed = use(account, like).owed;
+    }
+  return at;
+}
+
+index fair_queue::add_shelf() {
+  widen(on_shelves_, accounts_.end(), shelves_.size(), shelves_.size() + 1);
+  shelves_.emplace_back();
+  return static_cast<index>(shelves_.size() - 1);
+}
+
+// On a shelf of the bucket's pool that has room, or else an empty one.
 void fair_queue::take_bit(index bucket) {
   auto& front = fronts_[bucket];
-  auto& pool = pools_[front.pool];
-  auto bit = std::min_element(pool.buckets.begin(), pool.buckets.end(),
-                              [](const auto& a, const auto& b) { return a.size() < b.size(); });
-  bit->push_back(bucket);
-  front.bit = static_cast<std::uint8_t>(bit - pool.buckets.begin());
-  pool.shares_bits |= bit->size() > 1;
+  auto has_room = [&](const shelf_record& s) { return s.pool == front.pool && ~s.taken != 0; };
+  auto found = std::find_if(shelves_.begin(), shelves_.end(), has_room);
+  if (found == shelves_.end())
+    found = std::find_if(shelves_.begin(), shelves_.end(), [](const shelf_record& s) { return s.taken == 0; });
+  front.shelf = found == shelves_.end() ? add_shelf() : static_cast<index>(found - shelves_.begin());
+  auto& shelf = shelves_[front.shelf];
+  front.bit = static_cast<std::uint8_t>(std::countr_one(shelf.taken));
+  shelf.pool = front.pool;
+  shelf.taken |= front.work();
+  shelf.buckets[front.bit] = bucket;
 }
 
 void fair_queue::give_bit(index bucket) {
-  auto& pool = pools_[fronts_[bucket].pool];
-  std::erase(pool.buckets[fronts_[bucket].bit], bucket);
-  pool.shares_bits = std::any_of(pool.buckets.begin(), pool.buckets.end(), [](const auto& b) { return b.size() > 1; });
+  const auto& front = fronts_[bucket];
+  auto& shelf = shelves_[front.shelf];
+  shelf.taken &= ~front.work();
+  if (shelf.taken == 0)
+    shelf.pool = none;
 }
 
 void fair_queue::move(index bucket, index pool) {
@@ -142,8 +169,8 @@ void fair_queue::move(index bucket, index pool) {
       if (lines_.used(at) && lines_[at].bucket == bucket)
         what(lines_[at]);
   };
-  give_bit(bucket); // first: who shares the bit keeps it
   each_line([this](const auto& line) { exit(line); });
+  give_bit(bucket);
   fronts_[bucket].pool = pool;
   take_bit(bucket);
   each_line([this](const auto& line) { enter(line); });
@@ -153,7 +180,7 @@ index fair_queue::add_bucket(requirement wanted, index pool) {
   auto at = buckets_.add();
   buckets_[at].wanted = wanted;
   fronts_.resize(std::max<std::size_t>(fronts_.size(), at + 1));
-  fronts_[at] = {wanted.vram_mib, wanted.model, pool, 0, wanted.priority, true, !wanted.excluded.empty()};
+  fronts_[at] = {wanted.vram_mib, wanted.model, pool, none, 0, wanted.priority, true, !wanted.excluded.empty()};
   take_bit(at);
   bucket_numbers_.emplace(std::move(wanted), at);
   return at;
@@ -266,9 +293,9 @@ std::uint32_t fair_queue::ahead_in_line(index stage) const {
 bool fair_queue::is_next(index line) const {
   const auto& own = lines_[line];
   const auto& front = fronts_[own.bucket];
-  const auto& order = pools_[front.pool].order;
-  auto first = order.find(front.work());
-  return first && order[*first].account == own.account;
+  const auto& order = shelves_[front.shelf].order;
+  auto next = order.find(front.work());
+  return next && order[*next].account == own.account;
 }
 
 index fair_queue::find_line(index account, index bucket) const {
@@ -278,69 +305,80 @@ index fair_queue::find_line(index account, index bucket) const {
 
 // -- turns ------------------------------------------------------------------------------------------------------------
 
-// The line counts in its pool.
+// The line counts in its pool, and its account waits on its shelf.
 void fair_queue::enter(const line_record& line) {
   const auto& front = fronts_[line.bucket];
-  auto& own = use(line.account, front.pool);
-  auto& order = pools_[front.pool].order;
-  ++own.lines;
-  own.work |= front.work();
-  if (own.ticket == 0)
-    file(line.account, front.pool);
+  auto& there = on_shelf(line.account, front.shelf);
+  auto& order = shelves_[front.shelf].order;
+  ++use(line.account, front.pool).lines;
+  there.work |= front.work();
+  if (there.ticket == 0)
+    file(line.account, front.shelf);
   else
-    order.set_work(order.find(own.key, own.ticket), own.work);
+    order.set_work(order.find(there.key, there.ticket), there.work);
 }
 
 void fair_queue::exit(const line_record& line) {
   const auto& front = fronts_[line.bucket];
-  auto& own = use(line.account, front.pool);
-  const auto& alike = pools_[front.pool].buckets[front.bit];
-  if (std::none_of(alike.begin(), alike.end(), [&](index b) { return find_line(line.account, b) != none; }))
-    own.work &= ~front.work(); // its place in the order learns of it when it comes up
-  if (--own.lines == 0)
-    take_out(line.account, front.pool);
+  auto& there = on_shelf(line.account, front.shelf);
+  --use(line.account, front.pool).lines;
+  there.work &= ~front.work(); // the order learns of it when it comes up
+  if (there.work == 0)
+    take_out(line.account, front.shelf);
 }
 
-void fair_queue::file(index account, index pool) {
-  auto& own = use(account, pool);
-  own.key = own.time;
-  own.ticket = ++tickets_;
-  pools_[pool].order.insert({own.key, own.ticket, own.work, account});
+void fair_queue::file(index account, index shelf) { insert(account, shelf, time(account, shelves_[shelf].pool)); }
+
+void fair_queue::insert(index account, index shelf, virtual_time key) {
+  auto& there = on_shelf(account, shelf);
+  there.key = key;
+  there.ticket = ++tickets_;
+  shelves_[shelf].order.insert({key, there.ticket, there.work, account});
 }
 
-void fair_queue::take_out(index account, index pool) {
-  auto& own = use(account, pool);
-  auto& order = pools_[pool].order;
-  if (own.ticket != 0)
-    order.erase(order.find(own.key, own.ticket));
-  own.ticket = 0;
+void fair_queue::take_out(index account, index shelf) {
+  auto& there = on_shelf(account, shelf);
+  auto& order = shelves_[shelf].order;
+  if (there.ticket != 0)
+    order.erase(order.find(there.key, there.ticket));
+  there.ticket = 0;
 }
 
-// The first with such work whose place is as its time is, and that is not at its cap. Those are taken out.
-std::optional<account_order::place> fair_queue::mended(index pool, std::uint64_t work, account_order::place from) {
-  auto& order = pools_[pool].order;
-  auto at = order.find(work, from);
-  for (; at; at = order.find(work, *at)) {
-    auto found = order[*at];
-    auto& own = use(found.account, pool);
-    if (at_cap(found.account) || own.time != found.key) {
+// Who comes up and is at its cap is taken out; whose time has risen, or whose work is done, is put right.
+std::optional<account_order::entry> fair_queue::first(index shelf, std::uint64_t work) {
+  auto& order = shelves_[shelf].order;
+  for (auto at = order.find(work); at; at = order.find(work, *at)) {
+    const auto found = order[*at];
+    auto& there = on_shelf(found.account, shelf);
+    if (at_cap(found.account) || time(found.account, shelves_[shelf].pool) != found.key) {
       order.erase(*at);
-      own.ticket = 0;
+      there.ticket = 0;
       if (!at_cap(found.account))
-        file(found.account, pool);
-    } else if (own.work != found.work) {
-      order.set_work(*at, own.work);
+        file(found.account, shelf);
+    } else if (there.work != found.work) {
+      order.set_work(*at, there.work);
     } else {
-      break;
+      return found;
     }
   }
-  return at;
+  return std::nullopt;
+}
+
+std::size_t fair_queue::turns_until(index account, index shelf) const {
+  auto all = shelves_.size();
+  return (shelf + all - use(account, shelves_[shelf].pool).served_from % all - 1) % all;
+}
+
+index fair_queue::line_of(index account, index shelf, std::uint64_t work) const {
+  const auto& there = on_shelf(account, shelf);
+  auto turned = static_cast<int>(there.served + 1); // one bucket after the other
+  auto bit = static_cast<unsigned>(turned + std::countr_zero(std::rotr(there.work & work, turned))) % 64;
+  return find_line(account, shelves_[shelf].buckets[bit]);
 }
 
 index fair_queue::head(index bucket) {
   const auto& front = fronts_[bucket];
-  auto is_this = [bucket](index other) { return other == bucket; };
-  auto next = first(front.pool, front.work(), is_this);
+  auto next = first(front.shelf, front.work());
   return next ? find_line(next->account, bucket) : none;
 }
 
@@ -374,7 +412,9 @@ void fair_queue::serve(index at, std::span<const index> pools, virtual_time amou
     own.owed -= paid;
     own.time += amount - paid;
   }
-  use(line.account, fronts_[line.bucket].pool).served = fronts_[line.bucket].bit;
+  const auto& front = fronts_[line.bucket];
+  use(line.account, front.pool).served_from = front.shelf;
+  on_shelf(line.account, front.shelf).served = front.bit;
   if (line.count > 1)
     append_aged(at, now);
   remove(line.first);
@@ -419,7 +459,7 @@ void fair_queue::check_line(index at) const {
     TROUPE_CHECK(stages_[stage].next != none || line.last == stage);
   }
   TROUPE_CHECK(count == line.count && count > 0);
-  TROUPE_CHECK((use(line.account, fronts_[line.bucket].pool).work & fronts_[line.bucket].work()) != 0);
+  TROUPE_CHECK((on_shelf(line.account, fronts_[line.bucket].shelf).work & fronts_[line.bucket].work()) != 0);
   const auto& aged = buckets_[line.bucket].aged;
   auto listed = std::any_of(aged.begin() + static_cast<std::ptrdiff_t>(buckets_[line.bucket].aged_first), aged.end(),
                             [&](const auto& a) { return a.line == at && counts(a, line.bucket); });
@@ -428,32 +468,35 @@ void fair_queue::check_line(index at) const {
 
 void fair_queue::check_bucket(index at) const {
   const auto& bucket = buckets_[at];
-  TROUPE_CHECK(fronts_[at].empty == (bucket.lines == 0) && fronts_[at].pool < pools_.size());
+  TROUPE_CHECK(fronts_[at].empty == (bucket.lines == 0));
+  TROUPE_CHECK(shelves_[fronts_[at].shelf].pool == fronts_[at].pool &&
+               shelves_[fronts_[at].shelf].buckets[fronts_[at].bit] == at);
   TROUPE_CHECK(std::is_sorted(bucket.aged.begin(), bucket.aged.end(),
                               [](const auto& a, const auto& b) { return a.since < b.since; }));
 }
 
-void fair_queue::check_pool(index pool) const {
-  const auto& order = pools_[pool].order;
-  order.check_invariants();
+void fair_queue::check_shelf(index at) const {
+  const auto& shelf = shelves_[at];
+  shelf.order.check_invariants();
   std::size_t filed = 0, listed = 0;
-  order.for_each([&](const account_order::entry& e) {
+  shelf.order.for_each([&](const account_order::entry& e) {
     ++listed;
-    const auto& own = use(e.account, pool);
-    TROUPE_CHECK(own.ticket == e.ticket && own.key == e.key && e.key <= own.time && (own.work & ~e.work) == 0);
+    const auto& there = on_shelf(e.account, at);
+    TROUPE_CHECK(there.ticket == e.ticket && there.key == e.key && e.key <= time(e.account, shelf.pool));
+    TROUPE_CHECK((there.work & ~e.work) == 0);
   });
   for (index account = 0; account < accounts_.end(); ++account) {
-    const auto& own = use(account, pool);
-    filed += own.ticket != 0 ? 1 : 0;
-    TROUPE_CHECK((own.lines == 0) == (own.work == 0) && own.owed >= 0);
-    TROUPE_CHECK(own.lines == 0 ? own.ticket == 0 : own.ticket != 0 || at_cap(account));
+    const auto& there = on_shelf(account, at);
+    filed += there.ticket != 0 ? 1 : 0;
+    TROUPE_CHECK((there.work & ~shelf.taken) == 0);
+    TROUPE_CHECK(there.work == 0 ? there.ticket == 0 : there.ticket != 0 || at_cap(account));
   }
   TROUPE_CHECK(filed == listed);
 }
 
 void fair_queue::check_invariants() const {
   std::vector<std::uint32_t> waiting_of(accounts_.end()), in_bucket(buckets_.end()), lines_in(buckets_.end()),
-      lines_of(accounts_.end() * pools_.size());
+      lines_of(accounts_.end() * pools_);
   std::vector<std::uint64_t> weights(buckets_.end());
   for (index at = 0; at < lines_.end(); ++at) {
     if (!lines_.used(at))
@@ -464,15 +507,15 @@ void fair_queue::check_invariants() const {
     in_bucket[line.bucket] += line.count;
     ++lines_in[line.bucket];
     weights[line.bucket] += accounts_[line.account].weight;
-    ++lines_of[line.account * pools_.size() + fronts_[line.bucket].pool];
+    ++lines_of[line.account * pools_ + fronts_[line.bucket].pool];
   }
   for (index at = 0; at < accounts_.end(); ++at)
     TROUPE_CHECK(!accounts_.used(at) || accounts_[at].waiting == waiting_of[at]);
   TROUPE_CHECK(uses_.size() == lines_of.size());
   for (std::size_t at = 0; at < uses_.size(); ++at)
-    TROUPE_CHECK(uses_[at].lines == lines_of[at]);
-  for (index pool = 0; pool < pools_.size(); ++pool)
-    check_pool(pool);
+    TROUPE_CHECK(uses_[at].lines == lines_of[at] && uses_[at].owed >= 0);
+  for (index at = 0; at < shelves_.size(); ++at)
+    check_shelf(at);
   for (index at = 0; at < buckets_.end(); ++at) {
     if (!buckets_.used(at))
       continue;

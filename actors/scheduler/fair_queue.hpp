@@ -11,7 +11,8 @@
 // An account with stages in a bucket has a line there. A pool keeps its accounts in order of time, each with the set of
 // the buckets that it has lines in (account_order.hpp), so that the first is found that has work for a device. Times
 // only rise: what an account gets back is taken off what its next stages cost, and only where that is much does it
-// take another place at once. So the order may hold older, lower times, which are mended when they come up.
+// take another place at once. So the order may hold older, lower times, which are mended when they come up. There is
+// one such order for each 64 buckets of a pool: a shelf.
 
 #include "actors/scheduler/account_order.hpp"
 #include "actors/scheduler/flat_index.hpp"
@@ -20,7 +21,6 @@
 #include "actors/scheduler/stage_record.hpp"
 
 #include <array>
-#include <bit>
 #include <optional>
 #include <span>
 #include <string>
@@ -48,14 +48,19 @@ struct account_record {
   std::string id;
 };
 
-/// What an account was given in one pool, and where it is in the pool's order.
+/// What an account was given in one pool.
 struct pool_use {
   virtual_time time = 0;
-  virtual_time owed = 0;    // to be taken off what its next stages cost
-  std::uint64_t work = 0;   // a bit for each bucket that it has a line in; buckets may share one
-  virtual_time key = 0;     // in the order
-  ticket_number ticket = 0; // in the order; 0: it is not there, as it has no line or is at its cap
-  std::uint32_t lines = 0;
+  virtual_time owed = 0;   // to be taken off what its next stages cost
+  std::uint32_t lines = 0; // it has there
+  index served_from = 0;   // the shelf that it was last served from
+};
+
+/// Where an account is in the order of one shelf.
+struct shelf_use {
+  std::uint64_t work = 0; // a bit for each bucket that it has a line in
+  virtual_time key = 0;
+  ticket_number ticket = 0; // 0: it is not there, as it has no line or is at its cap
   std::uint32_t served = 0; // the bit it was last served by
 };
 
@@ -96,7 +101,8 @@ struct bucket_front {
   std::uint32_t vram_mib = 0;
   index model = none;
   index pool = none;
-  std::uint8_t bit = 0; // of the pool's; with more than 64 buckets it is others', too
+  index shelf = none;
+  std::uint8_t bit = 0; // of the shelf's
   priority_class priority = priority_class::standard;
   bool empty = true;  // no account has a line
   bool picky = false; // its stages exclude devices
@@ -128,7 +134,7 @@ public:
   index add_pool(index like = none);
   /// From now on the bucket is of this pool.
   void move(index bucket, index pool);
-  std::size_t pools() const { return pools_.size(); }
+  std::size_t shelves() const { return shelves_.size(); }
   index find_bucket(const requirement& wanted) const;
   index add_bucket(requirement wanted, index pool);
   void remove_bucket(index bucket);
@@ -143,16 +149,16 @@ public:
   /// Puts a stage in its account's line in the bucket. `clock`: its pool's virtual time.
   void push(index stage, index account, index bucket, bool front, virtual_time clock, timestamp now);
   void remove(index stage);
-  /// Whose turn it is in the pool, of those that have a line in one of the buckets of which `work` has the bit and
-  /// `may(bucket)` is true; nobody where all are at their cap.
-  template <class May>
-  std::optional<account_order::entry> first(index pool, std::uint64_t work, May may);
+  /// Whose turn it is on the shelf, of those that have a line in one of these buckets; nobody where all are at their
+  /// cap.
+  std::optional<account_order::entry> first(index shelf, std::uint64_t work);
+  bool is_empty(index shelf) const { return shelves_[shelf].order.empty(); }
   /// No account's time is lower; there must be one.
-  bool nobody_in(index pool) const { return pools_[pool].order.empty(); }
-  virtual_time bound(index pool) const { return pools_[pool].order.front().key; }
-  /// The account's line in one of those buckets, in turn.
-  template <class May>
-  index line_of(index account, index pool, std::uint64_t work, May may) const;
+  virtual_time bound(index shelf) const { return shelves_[shelf].order.front().key; }
+  /// Of the shelves that an account waits on at the same time: how many of them come first, at most.
+  std::size_t turns_until(index account, index shelf) const;
+  /// The account's line in one of these buckets, in turn.
+  index line_of(index account, index shelf, std::uint64_t work) const;
   /// The line whose turn it is; none when all are at their cap.
   index head(index bucket);
   /// The line that has waited longest, if since `latest` or before; none otherwise.
@@ -185,17 +191,20 @@ private:
   void give_bit(index bucket);
   void enter(const line_record& line);
   void exit(const line_record& line);
-  void file(index account, index pool);
-  void take_out(index account, index pool);
-  std::optional<account_order::place> mended(index pool, std::uint64_t work, account_order::place from);
+  index add_shelf();
+  void file(index account, index shelf);
+  void insert(index account, index shelf, virtual_time key);
+  void take_out(index account, index shelf);
   void append_aged(index line, timestamp now);
   void sweep_aged(index bucket);
   void check_line(index line) const;
   void check_bucket(index bucket) const;
-  void check_pool(index pool) const;
+  void check_shelf(index shelf) const;
   bool counts(const aged_line& aged, index bucket) const;
-  pool_use& use(index account, index pool) { return uses_[account * pools_.size() + pool]; }
-  const pool_use& use(index account, index pool) const { return uses_[account * pools_.size() + pool]; }
+  pool_use& use(index account, index pool) { return uses_[account * pools_ + pool]; }
+  const pool_use& use(index account, index pool) const { return uses_[account * pools_ + pool]; }
+  shelf_use& on_shelf(index account, index shelf) { return on_shelves_[account * shelves_.size() + shelf]; }
+  const shelf_use& on_shelf(index account, index shelf) const { return on_shelves_[account * shelves_.size() + shelf]; }
   virtual_time time(index account, index pool) const { return use(account, pool).time; }
   void settle_debt(index account);
 
@@ -203,13 +212,16 @@ private:
   ticket_number tickets_ = 0;
   index sweep_ = 0;
   slab<account_record> accounts_;
-  struct pool_record {
-    account_order order;
-    std::array<std::vector<index>, 64> buckets; // by bit
-    bool shares_bits = false;
-  };
-  std::vector<pool_record> pools_;
+  std::size_t pools_ = 0;
   std::vector<pool_use> uses_; // by account and pool
+  struct shelf_record {
+    index pool = none;
+    std::uint64_t taken = 0;
+    std::array<index, 64> buckets{}; // by bit
+    account_order order;
+  };
+  std::vector<shelf_record> shelves_;
+  std::vector<shelf_use> on_shelves_; // by account and shelf
   flat_index account_by_id_;
   slab<bucket_record> buckets_;
   std::vector<bucket_front> fronts_; // by bucket
@@ -226,7 +238,9 @@ void fair_queue::unpark(index account, timestamp now, std::vector<index>& bucket
   const auto& lines = accounts_[account].lines;
   for (auto at : lines) {
     auto& line = lines_[at];
-    if (auto& own = use(account, fronts_[line.bucket].pool); own.ticket == 0) {
+    const auto& front = fronts_[line.bucket];
+    if (on_shelf(account, front.shelf).ticket == 0) {
+      auto& own = use(account, front.pool);
       own.time = std::max(own.time, clock_of(line.bucket)); // the cap is a limit, not a claim on later
       buckets.push_back(line.bucket);
     }
@@ -236,35 +250,8 @@ void fair_queue::unpark(index account, timestamp now, std::vector<index>& bucket
     }
   }
   for (auto at : lines)
-    if (auto pool = fronts_[lines_[at].bucket].pool; use(account, pool).ticket == 0)
-      file(account, pool);
-}
-
-template <class May>
-std::optional<account_order::entry> fair_queue::first(index pool, std::uint64_t work, May may) {
-  account_order::place from{0, 0};
-  while (auto at = mended(pool, work, from)) {
-    const auto& found = pools_[pool].order[*at];
-    if (!pools_[pool].shares_bits || line_of(found.account, pool, work, may) != none)
-      return found;
-    from = {at->block, at->at + 1};
-  }
-  return std::nullopt;
-}
-
-template <class May>
-index fair_queue::line_of(index account, index pool, std::uint64_t work, May may) const {
-  const auto& own = use(account, pool);
-  auto left = own.work & work;
-  while (left != 0) { // one bucket after the other, from the one after that which was served last
-    auto turned = static_cast<int>(own.served + 1);
-    auto bit = static_cast<unsigned>(turned + std::countr_zero(std::rotr(left, turned))) % 64;
-    for (auto bucket : pools_[pool].buckets[bit])
-      if (auto line = may(bucket) ? find_line(account, bucket) : none; line != none)
-        return line;
-    left &= ~(std::uint64_t{1} << bit);
-  }
-  return none;
+    if (auto shelf = fronts_[lines_[at].bucket].shelf; on_shelf(account, shelf).ticket == 0)
+      file(account, shelf);
 }
 
 } // namespace troupe::scheduling

@@ -229,7 +229,7 @@ private:
   std::map<stage_ref, preemptions> preempted_; // stages that were stopped for others, until they end
   std::vector<std::uint64_t> warm_on_;         // by model: the decision in whose device's memory it was seen last
   std::uint64_t looks_ = 0;
-  std::vector<std::uint64_t> work_; // of choose_line, by pool and group
+  std::vector<std::uint64_t> work_; // of choose_line, by shelf and group
 };
 
 } // namespace troupe::scheduling

@@ -265,42 +265,42 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
     return static_cast<std::size_t>(front.priority) * 2 + (is_warm(front) ? 1 : 0);
   };
   constexpr auto groups = class_count * 2;
-  const auto& own = devices_.class_at(device.of_class);
-  work_.assign(queue_.pools() * groups, 0);
-  for (auto bucket : own.buckets)
+  work_.assign(queue_.shelves() * groups, 0);
+  for (auto bucket : devices_.class_at(device.of_class).buckets)
     if (may(bucket)) {
       const auto& front = queue_.front_of(bucket);
-      work_[front.pool * groups + group_of(front)] |= front.work();
+      work_[front.shelf * groups + group_of(front)] |= front.work();
     }
-  index best = none, best_pool = none;
-  std::size_t best_group = 0;
-  account_order::entry best_entry;
-  for (auto pool : own.pools)
+  index best_shelf = none;
+  std::uint64_t best_work = 0;
+  account_order::entry best;
+  auto is_before = [&](const account_order::entry& e, index shelf) {
+    if (best_shelf == none || e.key != best.key || e.account != best.account)
+      return best_shelf == none || e.before(best);
+    return queue_.turns_until(e.account, shelf) < queue_.turns_until(e.account, best_shelf);
+  };
+  for (index shelf = 0; shelf < queue_.shelves(); ++shelf)
     for (std::size_t group = 0; group < groups; ++group) {
-      auto work = work_[pool * groups + group];
-      if (work == 0 || queue_.nobody_in(pool))
+      auto work = work_[shelf * groups + group];
+      if (work == 0 || queue_.is_empty(shelf))
         continue;
       auto shift = shift_of(static_cast<priority_class>(group / 2), limits_) -
                    (group % 2 == 1 ? limits_.warm_lead_ms * 1000 : 0);
-      if (best != none && queue_.bound(pool) + shift > best_entry.key)
+      if (best_shelf != none && queue_.bound(shelf) + shift > best.key)
         continue;
-      auto is_of_group = [&](index bucket) { return may(bucket) && group_of(queue_.front_of(bucket)) == group; };
-      auto next = queue_.first(pool, work, is_of_group);
+      auto next = queue_.first(shelf, work);
       if (!next)
         continue;
       next->key += shift;
-      if (best != none && !next->before(best_entry))
+      if (!is_before(*next, shelf))
         continue;
-      best = next->account;
-      best_pool = pool;
-      best_group = group;
-      best_entry = *next;
+      best = *next;
+      best_shelf = shelf;
+      best_work = work;
     }
-  if (best == none)
+  if (best_shelf == none)
     return none;
-  auto line = queue_.line_of(best, best_pool, work_[best_pool * groups + best_group], [&](index bucket) {
-    return may(bucket) && group_of(queue_.front_of(bucket)) == best_group;
-  });
+  auto line = queue_.line_of(best.account, best_shelf, best_work);
   prefetch(&stage_at(queue_.line_at(line).first));
   return line;
 }
