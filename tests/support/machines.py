@@ -125,11 +125,12 @@ def ref_of(message):
 
 class FakeNode:
     """Speaks the protocol from a thread of its own. By itself it says hello and sends heartbeats; what is assigned is kept in
-    `assigned`. `work` says what is done with an assignment; without it, nothing. `devices` are names, or fields that differ
+    `assigned`. `work` says what is done with an assignment, as a good node would where it is "honest"; without it, nothing,
+    also not later of what was assigned before it was set. `devices` are names, or fields that differ
     from those of a small CPU; `running` is what the first hello claims, `hello` what else it says."""
 
     def __init__(self, token, devices=("cpu0",), work=None, running=(), **hello):
-        self.token, self.work = token, work
+        self.token, self.work = token, self.honest if work == "honest" else work
         self.session = uuid.uuid4().hex
         small = {"name": "cpu0", "type": "cpu", "model": "fake", "slots": 2, "vram_mib": 0, "kinds": [KIND]}
         self.devices = [dict(small, **({"name": one} if isinstance(one, str) else one)) for one in devices]
@@ -302,8 +303,7 @@ class Machines(unittest.TestCase):
         return made
 
     def honest(self, name="good", **options):
-        made = self.fake(name, **options)
-        made.work = made.honest
+        made = self.fake(name, work="honest", **options)
         made.wait_welcome()
         return made
 
