@@ -10,6 +10,16 @@ namespace {
 constexpr virtual_time owed_max = 15'000'000;   // more is given back at once
 constexpr virtual_time credit_max = 60'000'000; // that waiting for what cannot be served earns
 
+// A row of `to` for each of so many accounts, where there was one of `from`.
+template <class T>
+void widen(std::vector<T>& rows, std::size_t accounts, std::size_t from, std::size_t to) {
+  std::vector<T> out(accounts * to);
+  for (std::size_t account = 0; account < accounts; ++account)
+    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(account * from), from,
+                out.begin() + static_cast<std::ptrdiff_t>(account * to));
+  rows.swap(out);
+}
+
 } // namespace
 
 // -- accounts ---------------------------------------------------------------------------------------------------------
@@ -108,20 +118,6 @@ index fair_queue::find_bucket(const requirement& wanted) const {
   auto known = bucket_numbers_.find(wanted);
   return known == bucket_numbers_.end() ? none : known->second;
 }
-
-namespace {
-
-// A row of `to` for each of so many accounts, where there was one of `from`.
-template <class T>
-void widen(std::vector<T>& rows, std::size_t accounts, std::size_t from, std::size_t to) {
-  std::vector<T> out(accounts * to);
-  for (std::size_t account = 0; account < accounts; ++account)
-    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(account * from), from,
-                out.begin() + static_cast<std::ptrdiff_t>(account * to));
-  rows.swap(out);
-}
-
-} // namespace
 
 index fair_queue::add_pool(index like) {
   widen(uses_, accounts_.end(), pools_, pools_ + 1);

@@ -4,7 +4,7 @@
 // and carries the commands out; tests/simulation feeds it from a seed.
 //
 // Waiting stages lie in buckets of equal requirements (fair_queue.hpp), devices in classes of equal abilities
-// (device_pool.hpp). A device that gets room looks at the first account of each bucket it can serve; a stage that comes
+// (device_pool.hpp). A device that gets room looks for the first account that has work for it; a stage that comes
 // looks into the index of devices with room. Nothing walks the queue.
 
 #include "actors/scheduler/device_pool.hpp"

@@ -107,7 +107,7 @@ MUTANTS = [
      "if (connection_.empty())", ["actors_test"]),
     ("what was stopped first is started", "actors/device/device_actor.cpp",
      "if (std::find(stopped_.begin(), stopped_.end(), ref) != stopped_.end()) {", "if (false) {", ["actors_test"]),
-    ("a short stage delays the one that a device is kept for", "actors/scheduler/scheduler_placement.cpp",
+    ("a short stage delays the one that a device is kept for", "actors/scheduler/scheduler_reservations.cpp",
      "return now_ + static_cast<timestamp>(late) < begins;", "return (void(late), void(begins), true);", ["scheduler_test"]),
     ("a stage waits for ever for a device that left", "actors/scheduler/scheduler_core.cpp", "  ask_anew();\n", "", ["scheduler_test"]),
     ("a model that was just loaded is pushed out at once", "actors/scheduler/scheduler_placement.cpp",
