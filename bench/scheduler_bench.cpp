@@ -3,7 +3,8 @@
 // by default 1000 100000 1000000. mixed: stages of all three classes on four types of devices with memory of 12 to 80
 // GiB; otherwise all are of one class and all devices alike.
 //
-// After that, what a tick takes, one each simulated second of a thousand decisions.
+// After that, what a tick takes, one each simulated second of a thousand decisions, and what it takes to say of a
+// stage why it waits, its position and when it should start.
 //
 // How many there are in a second is told by the processor time of the thread, in blocks, so that it is the same on a
 // machine with other work; how long each takes by the clock, so others' work shows there.
@@ -72,6 +73,7 @@ public:
     }
     auto cost = decide(waiting, queueing, bytes);
     pass_time();
+    explain();
     return cost;
   }
 
@@ -149,6 +151,29 @@ private:
                 core_.queue_length(), each[each.size() / 2], each.back(), running_.size(), stopped_, twice_);
   }
 
+  void explain() {
+    std::vector<double> each;
+    for (auto job = next_; job > 0 && each.size() < 1'000; --job) {
+      stage_ref ref{{job_name(job - 1)}, 0};
+      auto start = processor_seconds();
+      auto why = core_.why_waiting(ref);
+      auto place = core_.position(ref);
+      auto wait_ms = core_.eta_ms(ref);
+      if (why && place && wait_ms)
+        each.push_back((processor_seconds() - start) * 1e6);
+    }
+    TROUPE_CHECK(!each.empty());
+    std::sort(each.begin(), each.end());
+    std::printf("%9zu waiting: why, position and start of a stage %.1f us p50, %.1f us max\n", core_.queue_length(),
+                each[each.size() / 2], each.back());
+  }
+
+  static std::string job_name(std::uint32_t number) {
+    char name[27];
+    std::snprintf(name, sizeof name, "01j%023u", number);
+    return name;
+  }
+
   /// What is to be broken off ends; another is queued in its place, as its job would queue it again.
   void settle() {
     while (!stops_.empty()) {
@@ -168,9 +193,7 @@ private:
 
   void queue_one() {
     stage_request r;
-    char job[27];
-    std::snprintf(job, sizeof job, "01j%023u", next_++);
-    r.ref = {{job}, 0};
+    r.ref = {{job_name(next_++)}, 0};
     auto a = static_cast<std::uint32_t>(random_() % accounts);
     r.account = {"01haccount0000000000" + std::to_string(100'000 + a)};
     r.weight = a % 10 == 0 ? 4 : 1;

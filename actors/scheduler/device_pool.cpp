@@ -12,6 +12,24 @@ constexpr std::size_t classes_kept = 1'000; // beyond, one without devices makes
 
 bool device_class::offers(index kind) const { return std::binary_search(kinds.begin(), kinds.end(), kind); }
 
+std::optional<standing> device_record::stands() const {
+  if (!up)
+    return std::nullopt;
+  if (quarantined || distrusted)
+    return standing::quarantined;
+  if (draining)
+    return standing::draining;
+  if (!unclaimed.empty())
+    return standing::reattaching;
+  return reserved_for != none ? standing::reserved : standing::open;
+}
+
+const char* device_record::state() const {
+  static constexpr const char* names[standings] = {"quarantined", "draining", "reattaching", "up", "up"};
+  auto how = stands();
+  return how ? names[static_cast<std::size_t>(*how)] : "lost";
+}
+
 index device_pool::find(const std::string& id) const {
   return by_id_.find(flat_index::hash_of(id), [&](index at) { return devices_[at].id == id; });
 }
@@ -60,6 +78,7 @@ void device_pool::leave_class(index device) {
   }
   own.slots_up -= record.slots_counted;
   record.slots_counted = 0;
+  count(record, std::nullopt);
   std::erase(own.devices, device);
   std::erase(by_node_[record.node], device);
   if (by_node_[record.node].empty())
@@ -91,6 +110,21 @@ void device_pool::forget_if_empty(index device) {
   devices_.remove(device);
 }
 
+void device_pool::count(device_record& device, std::optional<standing> now) {
+  auto& before = device.counted_as;
+  if (now == before)
+    return;
+  auto& by_size = classes_[device.of_class].by_size;
+  auto& counts = by_size[device.vram_mib];
+  if (before)
+    --counts[static_cast<std::size_t>(*before)];
+  if (now)
+    ++counts[static_cast<std::size_t>(*now)];
+  else if (std::all_of(counts.begin(), counts.end(), [](auto n) { return n == 0; }))
+    by_size.erase(device.vram_mib);
+  before = now;
+}
+
 void device_pool::refresh(index device) {
   auto& record = devices_[device];
   if (record.of_class == none)
@@ -99,6 +133,7 @@ void device_pool::refresh(index device) {
   own.slots_up -= record.slots_counted;
   record.slots_counted = record.takes_work() ? record.slots : 0;
   own.slots_up += record.slots_counted;
+  count(record, record.stands());
   auto has_room = record.takes_work() && record.slots_free() > 0 && record.reserved_for == none;
   auto room = room_key{record.vram_free(), record.slots_used, device};
   if (has_room == record.has_room && (!has_room || room == record.room))
@@ -189,6 +224,7 @@ const std::set<room_key>* device_pool::warm_room(index model) const {
 void device_pool::check_invariants() const {
   std::vector<std::uint32_t> slots_up(classes_.size());
   std::vector<std::size_t> with_room(classes_.size());
+  std::vector<decltype(device_class::by_size)> by_size(classes_.size());
   for (index at = 0; at < devices_.end(); ++at) {
     if (!devices_.used(at))
       continue;
@@ -202,6 +238,8 @@ void device_pool::check_invariants() const {
     if (device.of_class == none)
       continue;
     slots_up[device.of_class] += device.takes_work() ? device.slots : 0;
+    if (auto how = device.stands())
+      ++by_size[device.of_class][device.vram_mib][static_cast<std::size_t>(*how)];
     if (!has_room)
       continue;
     ++with_room[device.of_class];
@@ -210,7 +248,8 @@ void device_pool::check_invariants() const {
       TROUPE_CHECK(warm_room_.at(warm.model).contains(device.room));
   }
   for (index at = 0; at < classes_.size(); ++at)
-    TROUPE_CHECK(classes_[at].slots_up == slots_up[at] && classes_[at].room.size() == with_room[at]);
+    TROUPE_CHECK(classes_[at].slots_up == slots_up[at] && classes_[at].room.size() == with_room[at] &&
+                 classes_[at].by_size == by_size[at]);
 }
 
 } // namespace troupe::scheduling

@@ -8,6 +8,8 @@
 #include <boost/container/small_vector.hpp>
 
 #include <array>
+#include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <tuple>
@@ -37,6 +39,10 @@ struct device_failure {
 /// Devices with room, tightest first: free VRAM, slots in use, device.
 using room_key = std::tuple<std::uint32_t, std::uint32_t, index>;
 
+/// How a device that is up stands to work that it is large enough for; the first that is true.
+enum class standing : std::uint8_t { quarantined, draining, reattaching, reserved, open };
+constexpr std::size_t standings = 5;
+
 struct alignas(64) device_record { // what a decision looks at comes first
   index of_class = none;           // none: only heard of, by what runs on it
   std::uint32_t slots = 0;
@@ -59,6 +65,7 @@ struct alignas(64) device_record { // what a decision looks at comes first
   std::string id;
   room_key room;
   std::uint32_t slots_counted = 0; // in its class's slots_up
+  std::optional<standing> counted_as; // in its class's by_size
   timestamp quarantined_at = 0;
   timestamp expected_since = 0; // when it was first heard of without being up
   timestamp unclaimed_since = 0;
@@ -67,12 +74,10 @@ struct alignas(64) device_record { // what a decision looks at comes first
 
   std::uint32_t slots_free() const { return slots > slots_used ? slots - slots_used : 0; }
   std::uint32_t vram_free() const { return vram_mib > vram_used ? vram_mib - vram_used : 0; }
+  /// Empty when it is not up.
+  std::optional<standing> stands() const;
   /// "lost", "quarantined", "draining", "reattaching" or "up".
-  const char* state() const {
-    if (!up)
-      return "lost";
-    return quarantined || distrusted ? "quarantined" : draining ? "draining" : unclaimed.empty() ? "up" : "reattaching";
-  }
+  const char* state() const;
   bool is_trusted() const { return !draining && !quarantined; }
   bool takes_work() const { return up && is_trusted() && unclaimed.empty(); }
   bool fits(std::uint32_t vram) const { return slots_free() > 0 && vram_free() >= vram; }
@@ -89,6 +94,8 @@ struct device_class {
   std::uint32_t reservations = 0;
   virtual_time clock = 0;     // the highest virtual time at which a stage was started here
   std::uint32_t slots_up = 0; // of devices that take work
+  /// How many of its devices that are up stand how, by their VRAM in MiB: why a stage waits is told from these.
+  std::map<std::uint32_t, std::array<std::uint32_t, standings>> by_size;
   /// Expected device time of the last few hundred starts, by priority class: halved now and then.
   std::array<double, 3> recent_ms{};
   std::uint32_t recent_starts = 0;
@@ -135,6 +142,7 @@ public:
 private:
   index class_of(index type, std::vector<index> kinds);
   void leave_class(index device);
+  void count(device_record& device, std::optional<standing> now);
 
   std::uint32_t warm_max_;
   slab<device_record> devices_;

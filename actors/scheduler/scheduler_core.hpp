@@ -187,11 +187,20 @@ private:
   void charge_late(index stage, const stage_ended& e);
 
   std::vector<index> classes_for(index bucket) const;
+  /// How the devices that offer a kind stand to one bucket.
+  struct offer_count {
+    std::size_t up = 0, too_small = 0, excluded = 0;
+    std::array<std::size_t, standings> large_enough{}; // and not excluded, by standing
+    std::uint32_t largest_mib = 0;
+    bool operator==(const offer_count&) const = default;
+  };
+  offer_count offer_for(index bucket) const;
   json inspect_device(const device_record& device) const;
   json inspect_bucket(const bucket_record& bucket) const;
 
   void check_stages() const;
   void check_devices() const;
+  void check_offers() const;
   void check_nothing_startable_waits() const;
   bool someone_may_start(index bucket) const;
 

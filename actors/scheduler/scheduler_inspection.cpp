@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
 namespace troupe::scheduling {
 
@@ -15,13 +17,6 @@ std::vector<index> scheduler_core::classes_for(index bucket) const {
 
 namespace {
 
-// How the devices that offer a kind stand to one bucket; each device counts once, in the first that is true.
-struct offer_count {
-  std::size_t up = 0, too_small = 0, excluded = 0, quarantined = 0, draining = 0, reserved = 0, busy = 0,
-              reattaching = 0;
-  std::uint32_t largest_mib = 0;
-};
-
 std::string of_devices(std::size_t count, const std::string& kind) {
   return count == 1 ? "the one device that offers " + kind
                     : "the " + std::to_string(count) + " devices that offer " + kind;
@@ -29,38 +24,46 @@ std::string of_devices(std::size_t count, const std::string& kind) {
 
 } // namespace
 
+// Each device counts once, in the first that is true. From counts: a cluster is too large to be walked for an answer.
+scheduler_core::offer_count scheduler_core::offer_for(index bucket) const {
+  const auto& wanted = queue_.bucket_at(bucket).wanted;
+  offer_count n;
+  auto of = [&n](standing s) -> std::size_t& { return n.large_enough[static_cast<std::size_t>(s)]; };
+  for (auto c : classes_for(bucket))
+    for (const auto& [vram_mib, counts] : devices_.classes()[c].by_size) {
+      auto sum = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+      n.up += sum;
+      n.largest_mib = std::max(n.largest_mib, vram_mib);
+      if (vram_mib < wanted.vram_mib)
+        n.too_small += sum;
+      else
+        std::transform(counts.begin(), counts.end(), n.large_enough.begin(), n.large_enough.begin(), std::plus<>());
+    }
+  if (auto own = queue_.bucket_at(bucket).reserved; own != none) { // what is kept for it is no obstacle
+    --of(standing::reserved);
+    ++of(standing::open);
+  }
+  for (const auto& id : wanted.excluded) {
+    auto at = devices_.find(id);
+    if (at == none || !devices_.at(at).up || devices_.at(at).vram_mib < wanted.vram_mib ||
+        !devices_.classes()[devices_.at(at).of_class].offers(wanted.kind))
+      continue;
+    auto kept_for_it = devices_.at(at).reserved_for == bucket;
+    --of(kept_for_it ? standing::open : *devices_.at(at).stands());
+    ++n.excluded;
+  }
+  return n;
+}
+
 std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) const {
   auto stage = find(ref);
   if (stage == none || stage_at(stage).runs)
     return std::nullopt;
-  const auto& record = stage_at(stage);
-  const auto& line = line_of(record);
+  const auto& line = line_of(stage_at(stage));
   const auto& wanted = queue_.bucket_at(line.bucket).wanted;
   const auto& kind = kinds_.name(wanted.kind);
-  offer_count n;
-  for (auto c : classes_for(line.bucket)) {
-    for (auto at : devices_.classes()[c].devices) {
-      const auto& device = devices_.at(at);
-      if (!device.up)
-        continue;
-      ++n.up;
-      n.largest_mib = std::max(n.largest_mib, device.vram_mib);
-      if (device.vram_mib < wanted.vram_mib)
-        ++n.too_small;
-      else if (std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id))
-        ++n.excluded;
-      else if (device.quarantined || device.distrusted)
-        ++n.quarantined;
-      else if (device.draining)
-        ++n.draining;
-      else if (!device.unclaimed.empty())
-        ++n.reattaching;
-      else if (device.reserved_for != none && device.reserved_for != line.bucket)
-        ++n.reserved;
-      else
-        ++n.busy;
-    }
-  }
+  auto n = offer_for(line.bucket);
+  auto [quarantined, draining, reattaching, reserved, busy] = n.large_enough;
   const auto& account = queue_.account_at(line.account);
   if (n.up == 0)
     return wait_reason{"no_device_offers", "no device that is up offers " + kind};
@@ -68,23 +71,23 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
     return wait_reason{"too_large", "it needs " + std::to_string(wanted.vram_mib) +
                                         " MiB of device memory; the largest device that offers " + kind + " has " +
                                         std::to_string(n.largest_mib) + " MiB"};
-  if (n.busy > 0 && queue_.at_cap(line.account))
+  if (busy > 0 && queue_.at_cap(line.account))
     return wait_reason{"account_cap", "the account has " + std::to_string(account.running) + " stages running, and " +
                                           std::to_string(limits_.in_flight_per_account) + " is its limit"};
-  if (n.busy > 0)
-    return wait_reason{"busy", of_devices(n.busy, kind) + (n.busy == 1 ? " is busy" : " are busy") + "; it is number " +
+  if (busy > 0)
+    return wait_reason{"busy", of_devices(busy, kind) + (busy == 1 ? " is busy" : " are busy") + "; it is number " +
                                    std::to_string(*position(ref)) + " in line"};
-  if (n.reserved > 0)
+  if (reserved > 0)
     return wait_reason{"reserved",
-                       of_devices(n.reserved, kind) + " with room is kept for a larger stage that has waited long"};
-  if (n.reattaching > 0)
+                       of_devices(reserved, kind) + " with room is kept for a larger stage that has waited long"};
+  if (reattaching > 0)
     return wait_reason{"reattaching",
-                       of_devices(n.reattaching, kind) + " just came back with work that is being taken up"};
-  if (n.draining > 0)
+                       of_devices(reattaching, kind) + " just came back with work that is being taken up"};
+  if (draining > 0)
     return wait_reason{"draining",
-                       of_devices(n.draining, kind) + (n.draining == 1 ? " is" : " are") + " being drained"};
-  if (n.quarantined > 0)
-    return wait_reason{"quarantined", of_devices(n.quarantined, kind) + (n.quarantined == 1 ? " is" : " are") +
+                       of_devices(draining, kind) + (draining == 1 ? " is" : " are") + " being drained"};
+  if (quarantined > 0)
+    return wait_reason{"quarantined", of_devices(quarantined, kind) + (quarantined == 1 ? " is" : " are") +
                                           " quarantined; an operator can enable it"};
   return wait_reason{"excluded", of_devices(n.excluded, kind) + (n.excluded == 1 ? " has" : " have") +
                                      " already failed this stage"};

@@ -9,7 +9,34 @@ void scheduler_core::check_invariants() const {
   devices_.check_invariants();
   check_stages();
   check_devices();
+  check_offers();
   check_nothing_startable_waits();
+}
+
+// What is told of why a stage waits comes from counts: here all devices are looked at.
+void scheduler_core::check_offers() const {
+  for (index bucket = 0; bucket < queue_.buckets().end(); ++bucket) {
+    if (!queue_.buckets().used(bucket))
+      continue;
+    const auto& wanted = queue_.bucket_at(bucket).wanted;
+    offer_count n;
+    for (auto c : classes_for(bucket))
+      for (auto at : devices_.classes()[c].devices) {
+        const auto& device = devices_.at(at);
+        auto how = device.stands();
+        if (!how)
+          continue;
+        ++n.up;
+        n.largest_mib = std::max(n.largest_mib, device.vram_mib);
+        auto is_small = device.vram_mib < wanted.vram_mib;
+        auto is_excluded = std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
+        n.too_small += is_small;
+        n.excluded += !is_small && is_excluded;
+        if (!is_small && !is_excluded)
+          ++n.large_enough[static_cast<std::size_t>(device.reserved_for == bucket ? standing::open : *how)];
+      }
+    TROUPE_CHECK(n == offer_for(bucket));
+  }
 }
 
 void scheduler_core::check_stages() const {
