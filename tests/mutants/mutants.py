@@ -6,6 +6,7 @@
     tests/mutants/mutants.py --list
 
 Works in a copy of the last commit, in build/mutants; the working tree is left alone. Ends with 1 when a fault survives."""
+import os
 import pathlib
 import subprocess
 import sys
@@ -166,7 +167,8 @@ def noticed(test):
     if test.endswith(".py"):
         command = ["/usr/bin/python3", f"tests/{test}" if "/" in test else f"tests/integration/{test}"]
         ended = run(command, 600, cwd=COPY, env={"TROUPE_BINARY": str(BUILD / "troupe"), "PATH": "/usr/bin:/bin", "HOME": str(pathlib.Path.home()),
-                                                 "TROUPE_KILLS": "10", "TROUPE_CRASHES": "20"})
+                                                 "TROUPE_KILLS": "10", "TROUPE_CRASHES": "20",
+                                                 "TROUPE_PATIENCE": os.environ.get("TROUPE_PATIENCE", "1")})
     elif test == "troupe-sim":
         ended = run([str(BUILD / test), "--seeds", str(SEEDS)], 600, cwd=COPY)
     else:
