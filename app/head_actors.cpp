@@ -60,6 +60,7 @@ scheduling::limits limits_of(const configuration& config) {
   out.interactive_lead_ms = set.interactive_lead_ms;
   out.preemptible_lag_ms = set.preemptible_lag_ms;
   out.warm_lead_ms = set.warm_lead_ms;
+  out.warm_run_max_ms = set.warm_run_max_ms;
   out.residency_min_ms = set.residency_min_ms;
   out.aging_after_ms = set.aging_after_ms;
   out.aging_period = count(set.aging_period);

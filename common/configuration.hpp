@@ -58,6 +58,7 @@ struct configuration {
     std::int64_t interactive_lead_ms = 10'000;
     std::int64_t preemptible_lag_ms = 30'000;
     std::int64_t warm_lead_ms = 2'000;
+    std::int64_t warm_run_max_ms = 120'000;
     std::int64_t residency_min_ms = 5'000;
     std::int64_t aging_after_ms = 120'000;
     std::int64_t aging_period = 64;

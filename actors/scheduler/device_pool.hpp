@@ -64,7 +64,7 @@ struct alignas(64) device_record { // what a decision looks at comes first
   boost::container::small_vector<warm_model, 4> warm; // most recently used last
   std::string id;
   room_key room;
-  std::uint32_t slots_counted = 0; // in its class's slots_up
+  std::uint32_t slots_counted = 0;    // in its class's slots_up
   std::optional<standing> counted_as; // in its class's by_size
   timestamp quarantined_at = 0;
   timestamp expected_since = 0; // when it was first heard of without being up
@@ -92,7 +92,6 @@ struct device_class {
   std::vector<index> pools;   // of its kinds, of those that were ever asked for
   std::set<room_key> room;
   std::uint32_t reservations = 0;
-  virtual_time clock = 0;     // the highest virtual time at which a stage was started here
   std::uint32_t slots_up = 0; // of devices that take work
   /// How many of its devices that are up stand how, by their VRAM in MiB: why a stage waits is told from these.
   std::map<std::uint32_t, std::array<std::uint32_t, standings>> by_size;

@@ -122,12 +122,19 @@ index fair_queue::find_bucket(const requirement& wanted) const {
 index fair_queue::add_pool(index like) {
   widen(uses_, accounts_.end(), pools_, pools_ + 1);
   auto at = static_cast<index>(pools_++);
+  clocks_.push_back(like == none ? 0 : clocks_[like]);
   if (like != none)
     for (index account = 0; account < accounts_.end(); ++account) {
       use(account, at).time = use(account, like).time;
       use(account, at).owed = use(account, like).owed;
+      use(account, at).turn_at = use(account, like).turn_at;
     }
   return at;
+}
+
+void fair_queue::advance(index account, std::span<const index> pools) {
+  for (auto pool : pools)
+    clocks_[pool] = std::max(clocks_[pool], time_of(account, pool));
 }
 
 index fair_queue::add_shelf() {
@@ -191,10 +198,10 @@ void fair_queue::remove_bucket(index bucket) {
 
 // -- stages -----------------------------------------------------------------------------------------------------------
 
-void fair_queue::push(index stage, index account, index bucket, bool front, virtual_time clock, timestamp now) {
+void fair_queue::push(index stage, index account, index bucket, bool front, timestamp now) {
   auto at = find_line(account, bucket);
   if (at == none)
-    at = join(account, bucket, clock, now);
+    at = join(account, bucket, now);
   auto& line = lines_[at];
   auto& own = stages_[stage];
   own.where = at;
@@ -242,12 +249,20 @@ void fair_queue::remove(index stage) {
     leave(at);
 }
 
-index fair_queue::join(index account, index bucket, virtual_time clock, timestamp now) {
+// What it was not given is no use, so its own turns stay as far away as they were.
+void fair_queue::raise(pool_use& own, virtual_time earliest) {
+  auto by = std::max<virtual_time>(0, earliest - own.time);
+  own.time += by;
+  own.turn_at += by;
+}
+
+index fair_queue::join(index account, index bucket, timestamp now) {
   auto& owner = accounts_[account];
-  auto& own = use(account, fronts_[bucket].pool);
+  auto pool = fronts_[bucket].pool;
+  auto& own = use(account, pool);
   // Idling earns nothing, and a line where nothing can be served not much.
-  auto earliest = own.lines == 0 ? clock : clock - credit_max;
-  own.time = std::max(own.time, earliest);
+  auto earliest = own.lines == 0 ? clocks_[pool] : clocks_[pool] - credit_max;
+  raise(own, earliest);
   own.owed = std::min(own.owed, own.time - earliest);
   auto at = lines_.add();
   auto& line = lines_[at];
@@ -273,7 +288,10 @@ void fair_queue::leave(index at) {
   owner.lines.pop_back();
   by_account_.erase(flat_index::hash_of(line.account, line.bucket), at);
   buckets_[line.bucket].weights -= owner.weight;
-  fronts_[line.bucket].empty = --buckets_[line.bucket].lines == 0;
+  if (--buckets_[line.bucket].lines == 0) {
+    fronts_[line.bucket].empty = true;
+    buckets_[line.bucket].passed_over = never;
+  }
   exit(line);
   if (owner.lines.empty())
     settle_debt(line.account);
@@ -414,6 +432,27 @@ void fair_queue::serve(index at, std::span<const index> pools, virtual_time amou
   if (line.count > 1)
     append_aged(at, now);
   remove(line.first);
+}
+
+void fair_queue::unpark(index account, timestamp now, std::vector<index>& buckets) {
+  if (at_cap(account))
+    return;
+  const auto& lines = accounts_[account].lines;
+  for (auto at : lines) {
+    auto& line = lines_[at];
+    const auto& front = fronts_[line.bucket];
+    if (on_shelf(account, front.shelf).ticket == 0) {
+      raise(use(account, front.pool), clocks_[front.pool]); // the cap is a limit, not a claim on later
+      buckets.push_back(line.bucket);
+    }
+    if (line.parked) {
+      line.parked = false;
+      append_aged(at, now);
+    }
+  }
+  for (auto at : lines)
+    if (auto shelf = fronts_[lines_[at].bucket].shelf; on_shelf(account, shelf).ticket == 0)
+      file(account, shelf);
 }
 
 void fair_queue::append_aged(index at, timestamp now) {

@@ -51,9 +51,10 @@ struct account_record {
 /// What an account was given in one pool.
 struct pool_use {
   virtual_time time = 0;
-  virtual_time owed = 0;   // to be taken off what its next stages cost
-  std::uint32_t lines = 0; // it has there
-  index served_from = 0;   // the shelf that it was last served from
+  virtual_time owed = 0;    // to be taken off what its next stages cost
+  virtual_time turn_at = 0; // its time when its next line in turn was served last, loaded model or not
+  std::uint32_t lines = 0;  // it has there
+  index served_from = 0;    // the shelf that it was last served from
 };
 
 /// Where an account is in the order of one shelf.
@@ -93,7 +94,8 @@ struct bucket_record {
   std::uint32_t waiting = 0;
   std::uint64_t weights = 0; // of accounts with a line, parked ones too
   std::uint32_t running = 0;
-  index reserved = none; // a device held free for it
+  index reserved = none;         // a device held free for it
+  timestamp passed_over = never; // since when others have begun in its turn, where it did not fit beside what runs
 };
 
 /// What a device that has room asks of every bucket, close together: there are many, and one is chosen.
@@ -120,6 +122,9 @@ public:
   const account_record& account_at(index account) const { return accounts_[account]; }
   const slab<account_record>& accounts() const { return accounts_; }
   virtual_time time_of(index account, index pool) const { return use(account, pool).time - use(account, pool).owed; }
+  /// How much the account was given in the pool, by weight, since note_turn().
+  virtual_time since_turn(index account, index pool) const { return time(account, pool) - use(account, pool).turn_at; }
+  void note_turn(index account, index pool) { use(account, pool).turn_at = time(account, pool); }
   /// A stage of the account started or ended. True when it was at its cap before this end.
   void started(index account) { ++accounts_[account].running; }
   bool ended(index account, timestamp now);
@@ -132,6 +137,8 @@ public:
   // -- pools and buckets
   /// One in which accounts were given nothing yet, or as much as in `like`.
   index add_pool(index like = none);
+  /// The account is served in its turn on devices of these pools: who comes joins there no earlier than that.
+  void advance(index account, std::span<const index> pools);
   /// From now on the bucket is of this pool.
   void move(index bucket, index pool);
   std::size_t shelves() const { return shelves_.size(); }
@@ -146,8 +153,8 @@ public:
   // -- stages
   slab<stage_record>& stages() { return stages_; }
   const slab<stage_record>& stages() const { return stages_; }
-  /// Puts a stage in its account's line in the bucket. `clock`: its pool's virtual time.
-  void push(index stage, index account, index bucket, bool front, virtual_time clock, timestamp now);
+  /// Puts a stage in its account's line in the bucket.
+  void push(index stage, index account, index bucket, bool front, timestamp now);
   void remove(index stage);
   /// Whose turn it is on the shelf, of those that have a line in one of these buckets; nobody where all are at their
   /// cap.
@@ -168,10 +175,11 @@ public:
   /// The first stage of the line starts at `now`: it leaves the line and its account is charged `amount` in these
   /// pools.
   void serve(index line, std::span<const index> pools, virtual_time amount, timestamp now);
-  /// Brings parked lines of an account that is under its cap back, and appends their buckets. `clock_of(bucket)` is its
-  /// pool's virtual time.
-  template <class ClockOf>
-  void unpark(index account, timestamp now, std::vector<index>& buckets, ClockOf clock_of);
+  /// Brings parked lines of an account that is under its cap back, and appends their buckets.
+  void unpark(index account, timestamp now, std::vector<index>& buckets);
+  /// The account's line that was served longest ago, or came first, of those in such buckets; none if there is none.
+  template <class Is>
+  index oldest_of(index account, Is is) const;
   /// How many stages of the same account and bucket go first.
   std::uint32_t ahead_in_line(index stage) const;
   /// Whether the line is the next of its bucket, as far as one can say without mending.
@@ -185,7 +193,8 @@ private:
   };
 
   index find_line(index account, index bucket) const;
-  index join(index account, index bucket, virtual_time clock, timestamp now);
+  index join(index account, index bucket, timestamp now);
+  void raise(pool_use& own, virtual_time earliest);
   void leave(index line);
   void take_bit(index bucket);
   void give_bit(index bucket);
@@ -213,7 +222,8 @@ private:
   index sweep_ = 0;
   slab<account_record> accounts_;
   std::size_t pools_ = 0;
-  std::vector<pool_use> uses_; // by account and pool
+  std::vector<pool_use> uses_;       // by account and pool
+  std::vector<virtual_time> clocks_; // by pool: the highest time of an account that was served there in its turn
   struct shelf_record {
     index pool = none;
     std::uint64_t taken = 0;
@@ -231,27 +241,13 @@ private:
   slab<stage_record> stages_;
 };
 
-template <class ClockOf>
-void fair_queue::unpark(index account, timestamp now, std::vector<index>& buckets, ClockOf clock_of) {
-  if (at_cap(account))
-    return;
-  const auto& lines = accounts_[account].lines;
-  for (auto at : lines) {
-    auto& line = lines_[at];
-    const auto& front = fronts_[line.bucket];
-    if (on_shelf(account, front.shelf).ticket == 0) {
-      auto& own = use(account, front.pool);
-      own.time = std::max(own.time, clock_of(line.bucket)); // the cap is a limit, not a claim on later
-      buckets.push_back(line.bucket);
-    }
-    if (line.parked) {
-      line.parked = false;
-      append_aged(at, now);
-    }
-  }
-  for (auto at : lines)
-    if (auto shelf = fronts_[lines_[at].bucket].shelf; on_shelf(account, shelf).ticket == 0)
-      file(account, shelf);
+template <class Is>
+index fair_queue::oldest_of(index account, Is is) const {
+  index best = none;
+  for (auto at : accounts_[account].lines)
+    if (is(lines_[at].bucket) && (best == none || lines_[at].since < lines_[best].since))
+      best = at;
+  return best;
 }
 
 } // namespace troupe::scheduling

@@ -11,6 +11,7 @@ constexpr std::size_t models_max = 10'000; // names are kept for good
 constexpr std::size_t kinds_max = 10'000;
 constexpr std::size_t types_max = 256; // for each, run times of all work
 constexpr std::size_t excluded_max = 64;
+constexpr std::size_t choosy_max = 1'000; // stages of which each may exclude devices of its own
 constexpr std::size_t held_max = 10'000;
 constexpr index ended_max = 16'384; // attempts whose end is remembered
 constexpr int asked_anew_max = 100; // stages, each tick
@@ -135,11 +136,12 @@ requirement scheduler_core::wanted_by(const stage_request& request) {
 }
 
 // A larger device than it failed on for want of memory, and another one than it failed on, while there are such. A
-// device that failed it is better than none: how often it may be tried is its job's to count.
+// device that failed it is better than none: how often it may be tried is its job's to count. Where very much fails,
+// it is not this device or that; and each set of devices would be a bucket for every decision to look at.
 requirement scheduler_core::wanted_now(const stage_request& request) {
   auto out = wanted_by(request);
   out.vram_mib = vram_beyond_outgrown(request);
-  if (!out.excluded.empty() && !is_offered_elsewhere(out))
+  if (!out.excluded.empty() && (choosy_.size() > choosy_max || !is_offered_elsewhere(out)))
     out.excluded.clear();
   return out;
 }
@@ -216,7 +218,7 @@ void scheduler_core::forget(index stage, index bucket) {
 }
 
 void scheduler_core::enqueue(index stage, index account, index bucket, bool front) {
-  queue_.push(stage, account, bucket, front, clock_of(bucket), now_);
+  queue_.push(stage, account, bucket, front, now_);
   ++waiting_;
   ++waiting_in_[class_of(bucket)];
   woken_.push_back(bucket);

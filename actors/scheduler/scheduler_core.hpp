@@ -137,16 +137,19 @@ private:
   void offer(index device);
   void place(index bucket);
   std::size_t class_of(index bucket) const;
-  std::optional<priority_class> class_in_want(const device_class& own) const;
+  boost::container::small_vector<priority_class, class_count> classes_in_want(const device_class& own) const;
   static void note_use(device_class& own, std::size_t which, std::uint32_t run_ms);
   index choose_line(const device_record& device, std::optional<priority_class> only);
   index choose_line(const device_record& device, std::optional<priority_class> only, std::uint32_t room_to_load);
+  void note_passed_over(index line, const device_record& device);
   boost::container::small_vector<index, 4> models_in_use(const device_record& device) const;
   std::uint32_t room_to_load(const device_record& device) const;
   double load_ms(index work, const device_record& device) const;
   index choose_aged(const device_record& device);
+  static bool is_excluded(const requirement& wanted, const device_record& device);
   bool may_run(const device_record& device, index bucket) const;
   bool may_backfill(const device_record& device, index bucket) const;
+  bool fit_together(const device_record& device, std::uint32_t one, std::uint32_t other) const;
   timestamp ends_at_earliest(const running_record& run) const;
   index choose_device(index bucket, index stage) const;
   void begin(index line, index device);
@@ -155,7 +158,6 @@ private:
   void vacate(index run);
   index find_run(index device, std::uint64_t attempt) const;
   bool could_place(index bucket) const;
-  virtual_time clock_of(index bucket) const;
   std::uint32_t expected_ms(const stage_record& stage, index bucket, const device_record& device) const;
   virtual_time charge_for(index account, index bucket, const device_record& device, std::uint32_t run_ms) const;
 

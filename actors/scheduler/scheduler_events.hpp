@@ -174,6 +174,7 @@ struct limits {
   std::int64_t interactive_lead_ms = 10'000;  // how far ahead of its turn, in device time by weight
   std::int64_t preemptible_lag_ms = 30'000;   // how far behind
   std::int64_t warm_lead_ms = 2'000;          // how far a warm model may jump the queue
+  std::int64_t warm_run_max_ms = 120'000;     // for so much device time before its other stages, within an account
   std::int64_t residency_min_ms = 5'000;      // a model stays so long once it is loaded, while others can make room
   std::int64_t aging_after_ms = 120'000;      // who waits longer …
   std::uint32_t aging_period = 64;            // … is served first in one of so many starts

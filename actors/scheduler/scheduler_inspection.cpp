@@ -84,8 +84,7 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
     return wait_reason{"reattaching",
                        of_devices(reattaching, kind) + " just came back with work that is being taken up"};
   if (draining > 0)
-    return wait_reason{"draining",
-                       of_devices(draining, kind) + (draining == 1 ? " is" : " are") + " being drained"};
+    return wait_reason{"draining", of_devices(draining, kind) + (draining == 1 ? " is" : " are") + " being drained"};
   if (quarantined > 0)
     return wait_reason{"quarantined", of_devices(quarantined, kind) + (quarantined == 1 ? " is" : " are") +
                                           " quarantined; an operator can enable it"};
@@ -116,23 +115,35 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
     return std::nullopt;
   const auto& record = stage_at(find(ref));
   const auto& line = line_of(record);
+  const auto could_begin = offer_for(line.bucket).large_enough;
+  if (could_begin[static_cast<std::size_t>(standing::open)] +
+          could_begin[static_cast<std::size_t>(standing::reserved)] ==
+      0)
+    return std::nullopt;
   std::uint64_t slots = 0;
   std::vector<index> rivals;
-  index type = none;
+  std::vector<const device_class*> classes;
   for (auto c : classes_for(line.bucket)) {
     const auto& own = devices_.classes()[c];
     if (own.slots_up == 0)
       continue;
     slots += own.slots_up;
-    type = own.type;
+    classes.push_back(&own);
     rivals.insert(rivals.end(), own.buckets.begin(), own.buckets.end());
   }
-  if (slots == 0)
-    return std::nullopt;
   std::sort(rivals.begin(), rivals.end());
   rivals.erase(std::unique(rivals.begin(), rivals.end()), rivals.end());
+  // Over the slots that offer the kind, as often as each of them would run it.
   auto mean = [&](index bucket) {
-    return static_cast<double>(run_times_.expect(queue_.bucket_at(bucket).work, type, record.estimate_ms));
+    const auto& other = queue_.bucket_at(bucket);
+    double of_slots = 0, a_ms = 0;
+    for (const auto* c : classes)
+      if (c->offers(other.wanted.kind)) {
+        of_slots += c->slots_up;
+        a_ms +=
+            c->slots_up / static_cast<double>(std::max(1u, run_times_.expect(other.work, c->type, record.estimate_ms)));
+      }
+    return of_slots / a_ms;
   };
   auto work = static_cast<double>(*place_in_line) * mean(line.bucket);
   auto turns = static_cast<double>(queue_.ahead_in_line(find(ref)) + 1) / queue_.account_at(line.account).weight;

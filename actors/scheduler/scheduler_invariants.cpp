@@ -29,10 +29,9 @@ void scheduler_core::check_offers() const {
         ++n.up;
         n.largest_mib = std::max(n.largest_mib, device.vram_mib);
         auto is_small = device.vram_mib < wanted.vram_mib;
-        auto is_excluded = std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
         n.too_small += is_small;
-        n.excluded += !is_small && is_excluded;
-        if (!is_small && !is_excluded)
+        n.excluded += !is_small && is_excluded(wanted, device);
+        if (!is_small && !is_excluded(wanted, device))
           ++n.large_enough[static_cast<std::size_t>(device.reserved_for == bucket ? standing::open : *how)];
       }
     TROUPE_CHECK(n == offer_for(bucket));

@@ -17,6 +17,12 @@ virtual_time shift_of(priority_class priority, const limits& bounds) {
   return 0;
 }
 
+// How many starts count as done when nobody who has waited too long could be served: the next try comes sooner, and
+// after another number of starts each time, so that it is not always on the same one of some devices.
+std::uint32_t turns_after_none(std::uint64_t chance, std::uint32_t period) {
+  return static_cast<std::uint32_t>((chance * 0x9e3779b97f4a7c15ULL >> 33) % (period / 2 + 1));
+}
+
 } // namespace
 
 // -- buckets ----------------------------------------------------------------------------------------------------------
@@ -107,15 +113,6 @@ void scheduler_core::close_bucket_if_empty(index bucket) {
   queue_.remove_bucket(bucket);
 }
 
-// A pool's virtual time is that of its devices, the furthest of them.
-virtual_time scheduler_core::clock_of(index bucket) const {
-  virtual_time clock = 0;
-  for (const auto& c : devices_.classes())
-    if (c.offers(queue_.bucket_at(bucket).wanted.kind))
-      clock = std::max(clock, c.clock);
-  return clock;
-}
-
 // -- cost -------------------------------------------------------------------------------------------------------------
 
 std::uint32_t scheduler_core::expected_ms(const stage_record& stage, index bucket, const device_record& device) const {
@@ -145,15 +142,16 @@ void scheduler_core::charge_late(index stage, const stage_ended& e) {
 
 // -- a device has room ------------------------------------------------------------------------------------------------
 
+bool scheduler_core::is_excluded(const requirement& wanted, const device_record& device) {
+  return std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
+}
+
 bool scheduler_core::may_run(const device_record& device, index bucket) const {
   const auto& wanted = queue_.front_of(bucket);
   if (!device.takes_work() || !device.fits(wanted.vram_mib) ||
       (device.reserved_for != none && device.reserved_for != bucket && !may_backfill(device, bucket)))
     return false;
-  if (!wanted.picky)
-    return true;
-  const auto& excluded = queue_.bucket_at(bucket).wanted.excluded;
-  return !std::binary_search(excluded.begin(), excluded.end(), device.id);
+  return !wanted.picky || !is_excluded(queue_.bucket_at(bucket).wanted, device);
 }
 
 // Fills the device: the account whose turn it is, over all buckets that the device can serve.
@@ -169,17 +167,19 @@ void scheduler_core::offer(index at) {
     const auto is_for_aged = limits_.aging_period > 0 && own.turns + 1 >= limits_.aging_period;
     if (is_for_aged)
       line = choose_aged(device);
-    if (auto in_want = class_in_want(own); in_want && line == none)
-      line = choose_line(device, in_want);
+    const auto is_aged = line != none;
+    for (auto in_want : classes_in_want(own))
+      if (line == none)
+        line = choose_line(device, in_want);
     // Who is served before its turn does not make it later for who comes.
     if (line == none) {
       line = choose_line(device, std::nullopt);
-      if (line != none)
-        own.clock = std::max(own.clock, queue_.key_of(line));
+      if (line != none && device.reserved_for == none)
+        queue_.advance(queue_.line_at(line).account, own.pools);
     }
     if (line == none)
       break;
-    own.turns = is_for_aged ? 0 : own.turns + 1;
+    own.turns = is_aged ? 0 : is_for_aged ? turns_after_none(attempts_, limits_.aging_period) : own.turns + 1;
     begin(line, at);
   }
   devices_.refresh(at);
@@ -189,21 +189,22 @@ std::size_t scheduler_core::class_of(index bucket) const {
   return static_cast<std::size_t>(queue_.front_of(bucket).priority);
 }
 
-// The class that is furthest below what it is to get at least, by a stage's time or more; none when there is none, or
-// nothing of it waits.
-std::optional<priority_class> scheduler_core::class_in_want(const device_class& own) const {
+// The classes that are below what they are to get at least, by a stage's time or more, and of which something waits:
+// the furthest first. What waits of one may be for other devices.
+boost::container::small_vector<priority_class, class_count>
+scheduler_core::classes_in_want(const device_class& own) const {
   auto all = own.recent_ms[0] + own.recent_ms[1] + own.recent_ms[2];
-  std::optional<priority_class> out;
-  if (own.recent_starts == 0)
-    return out;
-  auto most = all / own.recent_starts;
-  for (std::size_t which = 0; which < waiting_in_.size(); ++which) {
-    auto missing = limits_.class_shares_min[which] * all - own.recent_ms[which];
-    if (waiting_in_[which] == 0 || waiting_in_[which] == waiting_ || missing < most)
-      continue;
-    out = static_cast<priority_class>(which);
-    most = missing;
-  }
+  auto missing = [&](priority_class which) {
+    auto at = static_cast<std::size_t>(which);
+    return limits_.class_shares_min[at] * all - own.recent_ms[at];
+  };
+  boost::container::small_vector<priority_class, class_count> out;
+  for (std::size_t at = 0; own.recent_starts > 0 && at < waiting_in_.size(); ++at)
+    if (waiting_in_[at] > 0 && waiting_in_[at] < waiting_ &&
+        missing(static_cast<priority_class>(at)) >= all / own.recent_starts)
+      out.push_back(static_cast<priority_class>(at));
+  if (out.size() > 1)
+    std::sort(out.begin(), out.end(), [&](auto a, auto b) { return missing(a) > missing(b); });
   return out;
 }
 
@@ -301,6 +302,18 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
   if (best_shelf == none)
     return none;
   auto line = queue_.line_of(best.account, best_shelf, best_work);
+  const auto& chosen = queue_.front_of(queue_.line_at(line).bucket);
+  const auto& account = queue_.account_at(best.account);
+  auto on_loaded_us = queue_.since_turn(best.account, chosen.pool) * account.weight;
+  if (!is_warm(chosen) || account.lines.size() == 1) {
+    queue_.note_turn(best.account, chosen.pool);
+  } else if (on_loaded_us >= limits_.warm_run_max_ms * 1000) {
+    line = queue_.oldest_of(best.account, [&](index bucket) {
+      const auto& other = queue_.front_of(bucket);
+      return other.pool == chosen.pool && other.priority == chosen.priority && may(bucket);
+    });
+    queue_.note_turn(best.account, chosen.pool);
+  }
   prefetch(&stage_at(queue_.line_at(line).first));
   return line;
 }
@@ -331,8 +344,7 @@ void scheduler_core::place(index bucket) {
     auto device = choose_device(bucket, queue_.line_at(line).first);
     if (device == none)
       return;
-    auto& own = devices_.class_at(devices_.at(device).of_class);
-    own.clock = std::max(own.clock, queue_.key_of(line));
+    queue_.advance(queue_.line_at(line).account, devices_.class_at(devices_.at(device).of_class).pools);
     begin(line, device);
     devices_.refresh(device);
   }
@@ -438,6 +450,7 @@ void scheduler_core::begin(index at_line, index at) {
   auto expected = expected_ms(stage_at(stage), bucket, device);
   auto charged = charge_for(account, bucket, device, expected);
   note_use(own, class_of(bucket), expected);
+  note_passed_over(at_line, device);
   auto cold = is_cold(device, queue_.front_of(bucket).model);
   auto far = is_far(stage, device);
   queue_.serve(at_line, pools_of(device, bucket), charged, now_);
@@ -453,7 +466,31 @@ void scheduler_core::begin(index at_line, index at) {
   auto reserved = queue_.bucket_at(bucket).reserved;
   if (reserved != none)
     end_reservation(reserved);
+  queue_.bucket_at(bucket).passed_over = never;
   out_->push_back(start{ref_of(stage_at(stage)), device_id{device.id}, run.attempt, false, device.session});
+}
+
+// The buckets whose turn was before this line's, and which found too little VRAM beside what runs. On a device with one
+// slot there is none: what it is large enough for fits once that is free.
+void scheduler_core::note_passed_over(index begun, const device_record& device) {
+  if (device.slots < 2)
+    return;
+  auto turn_of = [this](const bucket_front& front, virtual_time key) {
+    return key + shift_of(front.priority, limits_);
+  };
+  const auto turn = turn_of(queue_.front_of(queue_.line_at(begun).bucket), queue_.key_of(begun));
+  const auto room = device.vram_free();
+  for (auto at : devices_.class_at(device.of_class).buckets) {
+    const auto& front = queue_.front_of(at);
+    if (front.empty || front.vram_mib <= room || front.vram_mib > device.vram_mib)
+      continue;
+    auto& record = queue_.bucket_at(at);
+    if (record.passed_over != never || is_excluded(record.wanted, device))
+      continue;
+    auto next = queue_.first(front.shelf, front.work());
+    if (next && turn_of(front, next->key) <= turn)
+      record.passed_over = now_;
+  }
 }
 
 index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t attempt) {
@@ -501,7 +538,7 @@ void scheduler_core::vacate(index run) {
   --bucket.running;
   running_.remove(run);
   if (queue_.ended(own.account, now_))
-    queue_.unpark(own.account, now_, woken_, [this](index waiting) { return clock_of(waiting); });
+    queue_.unpark(own.account, now_, woken_);
 }
 
 } // namespace troupe::scheduling

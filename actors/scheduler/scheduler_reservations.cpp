@@ -32,19 +32,20 @@ void scheduler_core::end_reservation(index at) {
   offered_.push_back(at);
 }
 
-// Small stages can keep a large one out for ever: they leave too little VRAM each time. The bucket that has starved
-// longest gets a device of its own until it fits; at most one to a class of devices.
+// Small stages can keep a large one out for ever: they leave too little VRAM each time. The bucket that has been passed
+// over longest gets a device of its own until it fits; at most one to a class of devices.
 void scheduler_core::reserve_for_starving() {
   index starving = none;
   auto since = now_ - limits_.reserve_after_ms;
   for (index b = 0; b < queue_.buckets().end(); ++b) {
-    if (!queue_.buckets().used(b) || queue_.bucket_at(b).wanted.vram_mib == 0 || queue_.bucket_at(b).reserved != none)
+    if (!queue_.buckets().used(b))
       continue;
-    auto line = queue_.oldest(b, since);
-    if (line != none && could_reserve(b) != none) {
-      starving = b;
-      since = queue_.line_at(line).since - 1;
-    }
+    const auto& bucket = queue_.bucket_at(b);
+    if (bucket.passed_over == never || bucket.passed_over > since || bucket.reserved != none ||
+        queue_.head(b) == none || could_reserve(b) == none)
+      continue;
+    starving = b;
+    since = bucket.passed_over - 1;
   }
   if (starving == none)
     return;
@@ -52,8 +53,9 @@ void scheduler_core::reserve_for_starving() {
 }
 
 // Another stage may use what is kept for the bucket where that is not delayed (Lifka: "The ANL/IBM SP Scheduling
-// System", JSSPP 1995, EASY backfilling): the two fit together, or it has ended, even if it takes long, before enough
-// of the others has, even if those take short. What is not known takes no time at all, or for ever.
+// System", JSSPP 1995, EASY backfilling): the two fit together, whichever of the others end first, or it has ended,
+// even if it takes long, before enough of the others has, even if those take short. What is not known takes no time at
+// all, or for ever.
 bool scheduler_core::may_backfill(const device_record& device, index bucket) const {
   struct ending {
     timestamp at;
@@ -66,6 +68,8 @@ bool scheduler_core::may_backfill(const device_record& device, index bucket) con
   }
   std::sort(endings.begin(), endings.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
   const auto wanted = queue_.front_of(bucket).vram_mib, kept = queue_.front_of(device.reserved_for).vram_mib;
+  if (fit_together(device, kept, wanted))
+    return true;
   auto slots = device.slots_free(), free = device.vram_free();
   auto begins = now_;
   for (auto next = endings.begin(); next != endings.end() && (slots == 0 || free < kept); ++next) {
@@ -73,8 +77,6 @@ bool scheduler_core::may_backfill(const device_record& device, index bucket) con
     free += next->vram_mib;
     ++slots;
   }
-  if (slots >= 2 && free >= kept && free - kept >= wanted)
-    return true;
   const auto& record = queue_.bucket_at(bucket);
   const auto* known = run_times_.find(record.work, devices_.classes()[device.of_class].type);
   if (known == nullptr || known->samples < backfill_samples_min)
@@ -83,6 +85,23 @@ bool scheduler_core::may_backfill(const device_record& device, index bucket) con
               static_cast<double>(known->transfer_ms) +
               (is_cold(device, record.wanted.model) ? load_ms(record.work, device) : 0);
   return now_ + static_cast<timestamp>(late) < begins;
+}
+
+// Whether there is room for both as soon as there is for the one, whichever of those that run have ended by then.
+bool scheduler_core::fit_together(const device_record& device, std::uint32_t one, std::uint32_t other) const {
+  constexpr std::size_t runs_max = 6; // of more, all sets are too many to look at
+  const auto runs = device.running.size();
+  for (std::size_t ended = 0; runs <= runs_max && ended < std::size_t{1} << runs; ++ended) {
+    std::uint64_t free = device.vram_free(), slots = device.slots_free();
+    for (std::size_t i = 0; i < runs; ++i)
+      if ((ended >> i & 1) != 0) {
+        free += queue_.front_of(running_[device.running[i].run].bucket).vram_mib;
+        ++slots;
+      }
+    if (slots >= 1 && free >= one && (slots < 2 || free < std::uint64_t{one} + other))
+      return false;
+  }
+  return runs <= runs_max;
 }
 
 timestamp scheduler_core::ends_at_earliest(const running_record& run) const {
@@ -105,9 +124,8 @@ index scheduler_core::could_reserve(index bucket) const {
       continue;
     for (auto at : c.devices) {
       const auto& device = devices_.at(at);
-      auto excluded = std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
-      if (device.takes_work() && device.vram_mib >= wanted.vram_mib && !excluded && device.slots > 0 &&
-          (best == none || device.running.size() < devices_.at(best).running.size()))
+      if (device.takes_work() && device.vram_mib >= wanted.vram_mib && !is_excluded(wanted, device) &&
+          device.slots > 0 && (best == none || device.running.size() < devices_.at(best).running.size()))
         best = at;
     }
   }

@@ -325,4 +325,133 @@ TEST(fairness, the_preemptible_class_is_served_while_another_floods_the_queue) {
   EXPECT_LT(n, 60);
 }
 
+// Goal: whoever weighs less waits longer, and is not taken for one who waits for memory. Method: one device that any
+// stage fits on once it is free.
+TEST(fairness, follows_the_weights_where_who_weighs_less_waits_for_minutes) {
+  world w;
+  int n = 0;
+  auto queue = [&](const std::string& account, std::uint32_t weight) {
+    w.queue(st(account + std::to_string(n++)).of(account).weighing(weight).model(account).vram(20'000));
+  };
+  for (int i = 0; i < 8; ++i) {
+    queue("light", 1);
+    queue("heavy", 8);
+  }
+  w.device("a/gpu", 1, 24'000);
+  std::map<std::string, int> ended;
+  for (int i = 0; i < 400; ++i) {
+    auto next = w.running.begin()->first;
+    auto account = std::string(next.job.value.starts_with("light") ? "light" : "heavy");
+    ++ended[account];
+    w.now += 30'000;
+    w.tell(tick{});
+    w.end(next, outcome::ok, 30'000);
+    queue(account, account == "light" ? 1 : 8);
+  }
+  EXPECT_NEAR(ended["light"] / 400.0, 1.0 / 9, 0.02);
+}
+
+// Goal: of its own stages too an account gets all done, however many have their model loaded. Method: nothing else
+// would bring the other one up.
+TEST(fairness, a_loaded_model_does_not_keep_its_accounts_other_stages_waiting) {
+  limits bounds;
+  bounds.aging_period = 0;
+  bounds.warm_run_max_ms = 60'000;
+  world w(bounds);
+  w.device("a/gpu", 1, 24'000);
+  for (int i = 0; i < 500; ++i)
+    w.queue(st("warm" + std::to_string(i)).model("loaded").vram(20'000));
+  w.queue(st("one").model("other").vram(20'000));
+  w.queue(st("two").model("third").vram(20'000));
+  int ended = 0;
+  for (; ended < 500 && (!w.why("one").empty() || !w.why("two").empty()); ++ended) {
+    w.now += 1'000;
+    w.end(w.running.begin()->first, outcome::ok, 1'000);
+  }
+  EXPECT_LE(ended, 130) << "each after a minute of device time";
+  EXPECT_GE(ended, 60) << "a load is to be of use";
+}
+
+// Goal: who comes joins where those stand who are served with such work, not with other work of the same devices.
+// Method: the device's second slot is of use only for work of an account that was given much elsewhere.
+TEST(fairness, a_newcomer_does_not_join_behind_what_was_served_elsewhere) {
+  world w;
+  w.device("x/cpu0", 1, 0, {"k.a"});
+  for (int i = 0; i < 100; ++i) {
+    w.queue(st("old" + std::to_string(i)).of("old").kind("k.a"));
+    w.end("old" + std::to_string(i), outcome::ok, 60'000);
+  }
+  w.queue(st("old-x").of("old").kind("k.a"));
+  w.device("y/gpu", 2, 10'000, {"k.a", "k.b"});
+  int n = 0;
+  auto queue = [&](const std::string& account) {
+    w.queue(st(account + std::to_string(n++)).of(account).kind("k.b").vram(6'000));
+  };
+  for (int i = 0; i < 20; ++i)
+    queue("first");
+  w.queue(st("old-y").of("old").kind("k.a"));
+  ASSERT_EQ(w.place_of("old-y"), "y/gpu");
+  for (int i = 0; i < 20; ++i)
+    queue("second");
+  int of_second = 0;
+  for (int i = 0; i < 20; ++i) {
+    auto next = std::find_if(w.running.begin(), w.running.end(),
+                             [](const auto& r) { return !r.first.job.value.starts_with("old"); });
+    of_second += next->first.job.value.starts_with("second") ? 1 : 0;
+    w.end(next->first);
+  }
+  EXPECT_NEAR(of_second, 10, 1);
+}
+
+TEST(fairness, a_class_that_waits_for_other_devices_takes_no_other_class_its_minimum_share) {
+  limits bounds;
+  bounds.preemptible_lag_ms = 24 * 3'600'000;
+  bounds.aging_period = 0;
+  world w(bounds);
+  w.device("a/cpu0", 1);
+  w.queue(st("elsewhere").of("stuck").kind("k.gone").in(priority_class::interactive));
+  int n = 0, patient = 0;
+  for (int i = 0; i < 8; ++i)
+    w.queue(st("patient" + std::to_string(n++)).of("patient").in(priority_class::preemptible));
+  for (int i = 0; i < 1'000; ++i) {
+    w.queue(st("flood" + std::to_string(n++)).of("flood"));
+    w.now += 1'000;
+    auto next = w.running.begin()->first;
+    if (next.job.value.starts_with("patient")) {
+      ++patient;
+      w.queue(st("patient" + std::to_string(n++)).of("patient").in(priority_class::preemptible));
+    }
+    w.end(next);
+  }
+  EXPECT_NEAR(patient, 50, 10);
+}
+
+// Method: two equal devices whose starts alternate, so that each one of so many falls to the one that it must not use.
+TEST(fairness, who_has_waited_longest_is_served_whichever_of_equal_devices_it_can_use) {
+  limits bounds;
+  bounds.aging_period = 4;
+  bounds.aging_after_ms = 1'000;
+  bounds.class_shares_min = {};
+  bounds.preemptible_lag_ms = 1'000'000'000;
+  for (const auto* excluded : {"a/cpu0", "b/cpu0"}) {
+    world w(bounds);
+    w.device("a/cpu0");
+    w.device("b/cpu0");
+    int n = 0;
+    for (int i = 0; i < 4; ++i)
+      w.queue(st("flood" + std::to_string(n++)).of("flood"));
+    w.queue(st("patient").of("bob").in(priority_class::preemptible).without(excluded));
+    w.now += 2'000;
+    int starts = 0;
+    for (; w.place_of("patient").empty() && starts < 200; ++starts) {
+      w.queue(st("flood" + std::to_string(n++)).of("flood"));
+      const auto* device = starts % 2 == 0 ? "a/cpu0" : "b/cpu0";
+      auto next = std::find_if(w.running.begin(), w.running.end(),
+                               [&](const auto& r) { return r.second.device.value == device; });
+      w.end(next->first);
+    }
+    EXPECT_LE(starts, 40);
+  }
+}
+
 } // namespace troupe::scheduling::testing

@@ -481,6 +481,41 @@ TEST(eta, is_unknown_where_nothing_could_run_the_stage) {
   EXPECT_EQ(*w.core.eta_ms({{"f4"}, 0}), 4000); // fourth in line, two at a time
 }
 
+TEST(eta, is_unknown_for_what_no_device_could_begin) {
+  world w;
+  w.device("a/gpu", 1, 24'000);
+  w.queue(st("large").vram(40'000));
+  EXPECT_EQ(w.why("large"), "too_large");
+  EXPECT_FALSE(w.core.eta_ms({{"large"}, 0}).has_value());
+  w.tell(device_drain{{"a/gpu"}});
+  w.queue(st("small").vram(1'000));
+  EXPECT_EQ(w.why("small"), "draining");
+  EXPECT_FALSE(w.core.eta_ms({{"small"}, 0}).has_value());
+}
+
+// Slow devices beside a fast one, in either order: what they do together counts.
+TEST(eta, counts_each_sort_of_device_by_what_it_does) {
+  for (auto fast_first : {true, false}) {
+    world w;
+    auto learn = [&](const std::string& device, std::uint32_t slots, std::uint32_t vram, std::uint32_t run_ms) {
+      w.device(device, slots, vram);
+      w.queue(st("past-" + device));
+      w.end("past-" + device, outcome::ok, run_ms);
+      w.tell(device_drain{{device}});
+    };
+    if (fast_first)
+      learn("gpu/cuda0", 1, 24'000, 10'000);
+    learn("cpu/cpu0", 15, 0, 300'000);
+    if (!fast_first)
+      learn("gpu/cuda0", 1, 24'000, 10'000);
+    for (const auto* device : {"gpu/cuda0", "cpu/cpu0"})
+      w.tell(device_enable{{device}});
+    for (int i = 0; i < 17; ++i)
+      w.queue(st("f" + std::to_string(i)));
+    EXPECT_NEAR(static_cast<double>(*w.core.eta_ms({{"f16"}, 0})), 1 / (1 / 10'000.0 + 15 / 300'000.0), 2);
+  }
+}
+
 TEST(inspection, is_bounded) {
   world w;
   for (int i = 0; i < 20; ++i) {

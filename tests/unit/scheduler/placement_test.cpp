@@ -195,6 +195,8 @@ protected:
   }
   void keep_for(std::uint32_t vram) {
     w.queue(st("large").kind("new").vram(vram).of("large"));
+    w.queue(st("before-it").kind("short").vram(1));
+    w.end("before-it", outcome::ok, 1'000);
     w.now += 2'000;
     w.tell(tick{});
     ASSERT_EQ(w.place_of("large"), "");
@@ -241,6 +243,73 @@ TEST_F(backfill, starts_a_stage_of_any_length_that_fits_beside_what_the_device_i
   EXPECT_EQ(w.place_of("large"), "a/gpu");
 }
 
+// Goal: what is let in for as long as it likes delays nothing, whichever of those that run ends first. Method: the long
+// one of them must not be counted as gone.
+TEST(backfilling, lets_nothing_in_that_fits_only_once_all_have_ended) {
+  limits bounds;
+  bounds.reserve_after_ms = 1'000;
+  world w(bounds);
+  w.device("a/gpu", 4, 80'000);
+  w.queue(st("long").vram(20'000));
+  w.queue(st("short").vram(50'000));
+  w.queue(st("large").vram(60'000).of("large"));
+  w.queue(st("small").vram(1'000).takes(5'000));
+  w.end("small", outcome::ok, 5'000);
+  w.now += 2'000;
+  w.tell(tick{});
+  ASSERT_EQ(w.core.inspect()["devices"][0]["reserved"], true);
+  w.queue(st("beside").vram(10'000));
+  w.tell(tick{});
+  EXPECT_EQ(w.place_of("beside"), "");
+  w.end("short");
+  EXPECT_EQ(w.place_of("large"), "a/gpu");
+  EXPECT_EQ(w.place_of("beside"), "") << "there is no room for all three";
+}
+
+// Goal: a device is kept for who is passed over because it is large, not for who is waiting for its turn.
+TEST(reservations, are_for_who_did_not_fit_when_its_turn_came) {
+  limits bounds;
+  bounds.reserve_after_ms = 1'000;
+  world w(bounds);
+  w.device("a/gpu", 2, 24'000);
+  w.queue(st("a").vram(8'000));
+  w.queue(st("b").vram(8'000));
+  w.queue(st("large").vram(20'000).of("bob"));
+  w.now += 5'000;
+  w.tell(tick{});
+  EXPECT_EQ(w.core.inspect()["devices"][0]["reserved"], false) << "nobody has begun in its turn";
+  w.queue(st("c").vram(8'000));
+  w.end("a");
+  ASSERT_EQ(w.place_of("c"), "a/gpu");
+  w.now += 500;
+  w.tell(tick{});
+  EXPECT_EQ(w.core.inspect()["devices"][0]["reserved"], false);
+  w.now += 1'000;
+  w.tell(tick{});
+  EXPECT_EQ(w.core.inspect()["devices"][0]["reserved"], true);
+  w.queue(st("d").vram(8'000));
+  w.end("b");
+  EXPECT_EQ(w.place_of("d"), "");
+  w.end("c");
+  EXPECT_EQ(w.place_of("large"), "a/gpu");
+}
+
+TEST(reservations, are_not_for_who_is_behind_in_turn) {
+  limits bounds;
+  bounds.reserve_after_ms = 1'000;
+  world w(bounds);
+  w.device("a/gpu", 2, 24'000);
+  w.queue(st("bobs").of("bob").vram(8'000));
+  w.queue(st("first").vram(8'000));
+  w.queue(st("second").vram(8'000));
+  w.queue(st("large").of("bob").vram(20'000));
+  w.end("bobs", outcome::ok, 600'000);
+  ASSERT_EQ(w.place_of("second"), "a/gpu");
+  w.now += 5'000;
+  w.tell(tick{});
+  EXPECT_EQ(w.core.inspect()["devices"][0]["reserved"], false) << "bob has had ten minutes";
+}
+
 TEST(placement, learns_how_long_stages_take) {
   world w;
   w.device("a/cpu0");
@@ -251,6 +320,23 @@ TEST(placement, learns_how_long_stages_take) {
   w.queue(st("running").takes(60'000));
   w.queue(st("waiting").takes(60'000));
   EXPECT_EQ(*w.core.eta_ms({{"waiting"}, 0}), 500);
+}
+
+// What very many stages failed on is not looked at by every decision for each of them.
+TEST(placement, keeps_no_more_sorts_of_work_where_everything_fails) {
+  scheduler_core core({}, 1);
+  std::vector<command> out;
+  for (int d = 0; d < 40; ++d)
+    core.apply(device_up{{"n/cpu" + std::to_string(d)}, {"n"}, "cpu", {"null.work"}, 1, 0}, 1, out);
+  for (int i = 0; i < 3'000; ++i) {
+    auto stage = st("j" + std::to_string(i)).without("n/cpu" + std::to_string(i % 40));
+    core.apply(stage_queued{stage.without("n/cpu" + std::to_string(i / 40 % 40)).asked}, 1, out);
+  }
+  EXPECT_LE(core.inspect()["counts"]["buckets"], 1'002);
+  for (timestamp now = 500; now < 30'000; now += 500)
+    core.apply(tick{}, now, out);
+  EXPECT_LE(core.inspect()["counts"]["buckets"], 50) << "those that run, and one";
+  core.check_invariants();
 }
 
 } // namespace troupe::scheduling::testing
