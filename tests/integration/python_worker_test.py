@@ -3,12 +3,14 @@ its film, obeys a cancel, and is a node like any other when head or worker die. 
 the test plays itself."""
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import msgpack
@@ -25,14 +27,21 @@ SHORT = {"width": 160, "height": 120, "frame_rate": 24, "frames": 24, "seed": 1}
 GPU = ["--type", "cuda", "--model", "A card", "--vram-mib", "8192"]
 
 
-def start_worker(test, token, log, *options):
-    worker = subprocess.Popen([sys.executable, str(ROOT / "examples/python_worker.py"), "--join", str(token), *options], stdout=log, stderr=log)
+def start_worker(test, token, log, *options, **environment):
+    """What it has on the disk is beside the token."""
+    worker = subprocess.Popen([sys.executable, str(ROOT / "examples/python_worker.py"), "--join", str(token), *options], stdout=log, stderr=log,
+                              env=dict(os.environ, TMPDIR=str(token.parent), **environment))
 
     def end():
         worker.terminate()  # not SIGKILL, which would leave an ffmpeg
         worker.wait(30 * PATIENCE)
     test.addCleanup(end)
     return worker
+
+
+def drawing(worker):
+    """Its processes that draw."""
+    return [int(pid) for pid in pathlib.Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
 
 
 class WithAHead(unittest.TestCase):
@@ -49,9 +58,12 @@ class WithAHead(unittest.TestCase):
         self.worker = start_worker(self, self.token, self.head.log, *GPU)
         self.head.wait_for_engines()
 
-    def stop_worker(self, how):
-        self.worker.send_signal(how)
-        return self.worker.wait(30 * PATIENCE)
+    def kill_worker(self):
+        left = wait_until(lambda: drawing(self.worker), 30, "it draws")
+        self.worker.kill()
+        self.worker.wait()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
 
     def generate(self, work):
         return self.user.post("/api/generate", work)["job_id"]
@@ -69,7 +81,8 @@ class WithAHead(unittest.TestCase):
         film = self.user.send("GET", "/api/video/" + self.user.get(f"/api/status?job_id={job}")["filename"])
         self.assertEqual((film.status, film.headers["content-type"]), (200, "video/mp4"))
         self.assertEqual(film.bytes[4:8], b"ftyp")
-        self.assertEqual(self.stop_worker(signal.SIGTERM), 0)
+        self.worker.terminate()
+        self.assertEqual(self.worker.wait(30 * PATIENCE), 0)
 
     def test_it_obeys_a_cancel(self):
         job = self.generate(LONG)
@@ -82,7 +95,7 @@ class WithAHead(unittest.TestCase):
     def test_a_worker_that_is_killed_loses_no_job(self):
         job = self.generate(LONG)
         self.user.wait_for_stage(job, self.user.job(job)["stages"][0]["name"])
-        self.stop_worker(signal.SIGKILL)
+        self.kill_worker()
         self.start_worker()
         self.assertGreater(self.user.wait_for_job(job, 120)["stages"][0]["attempts"], 1)
 
@@ -98,14 +111,14 @@ class PlayedHead:
     """The head's end of the protocol, where the test says each word. `hear` returns the next message that is asked for; hellos
     are answered, and heartbeats sent, unless it is `mute`."""
 
-    def __init__(self, lease_ms=30_000):
+    def __init__(self, heartbeat_ms=1000, lease_ms=30_000):
         self.socket = zmq.Context.instance().socket(zmq.ROUTER)
         public, self.socket.curve_secretkey = zmq.curve_keypair()
         self.socket.curve_server = True
         port = self.socket.bind_to_random_port("tcp://127.0.0.1")
         mine, secret = zmq.curve_keypair()
         self.token = {"name": "python", "heads": [f"tcp://127.0.0.1:{port}"], "head_key": public.decode(), "public_key": mine.decode(), "secret_key": secret.decode()}
-        self.lease_ms, self.mute, self.peer = lease_ms, False, None
+        self.terms, self.mute, self.peer = {"heartbeat_ms": heartbeat_ms, "lease_ms": lease_ms}, False, None
 
     def say(self, what, **fields):
         self.socket.send_multipart([self.peer, msgpack.packb({"t": what, **fields})])
@@ -115,9 +128,9 @@ class PlayedHead:
             if self.socket.poll(100):
                 self.peer, frame = self.socket.recv_multipart()
                 message = msgpack.unpackb(frame)
-                assert not never(message), f"it said {message}"
+                assert not never(message), f"it said {str(message)[:300]}"
                 if not self.mute and message["t"] in ("hello", "heartbeat"):
-                    self.say("heartbeat", at=0) if message["t"] == "heartbeat" else self.say("welcome", version=1, heartbeat_ms=200, lease_ms=self.lease_ms)
+                    self.say("heartbeat", at=0) if message["t"] == "heartbeat" else self.say("welcome", version=1, **self.terms)
                 if message["t"] == kind and fits(message):
                     return message
             return None
@@ -125,24 +138,33 @@ class PlayedHead:
 
 
 class WithAPlayedHead(unittest.TestCase):
-    def start(self, first_heads=(), **options):
-        self.head = PlayedHead(**options)
+    def start(self, first_heads=(), ffmpeg=None, **terms):
+        """`ffmpeg`: a shell script that the worker finds in the program's place; "": it finds none."""
+        self.head = PlayedHead(**terms)
         self.head.token["heads"][:0] = first_heads
         self.addCleanup(self.head.socket.close, 0)
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-played-"))
-        self.addCleanup(shutil.rmtree, folder, True)
-        (folder / "token").write_text(json.dumps(self.head.token))
-        self.worker = start_worker(self, folder / "token", None)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-played-"))
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        (self.folder / "token").write_text(json.dumps(self.head.token))
+        programs = {} if ffmpeg is None else {"PATH": str(self.folder / "bin")}
+        if ffmpeg:
+            self.put_ffmpeg(ffmpeg)
+        with open(self.folder / "log", "wb") as log:
+            self.worker = start_worker(self, self.folder / "token", log, "--model", "a CPU", **programs)
         self.device = self.head.hear("hello")["devices"][0]["name"]
 
-    def assign(self, attempt, params, job="job"):
+    def put_ffmpeg(self, script):
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/ffmpeg").write_text("#!/bin/sh\n" + script)
+        (self.folder / "bin/ffmpeg").chmod(0o755)
+
+    def assign(self, attempt, params, job="job", inputs=(), timeout_ms=0):
         ref = {"job": job, "stage": 0, "attempt": attempt}
-        self.head.say("assign", ref=ref, device=self.device, kind="scene.video", params=params, inputs=[], timeout_ms=0)
+        self.head.say("assign", ref=ref, device=self.device, kind="scene.video", params=params, inputs=inputs, timeout_ms=timeout_ms)
         return ref
 
-    def films(self):
-        """How many of the worker's processes draw."""
-        return len(pathlib.Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children").read_text().split())
+    def words(self):
+        return (self.folder / "log").read_text()
 
     def test_it_dials_the_next_head_when_one_is_not_there(self):
         self.start(first_heads=[f"tcp://127.0.0.1:{free_port()}"])
@@ -150,18 +172,28 @@ class WithAPlayedHead(unittest.TestCase):
         self.head.hear("put")
 
     def test_what_runs_is_stopped_when_the_head_is_not_heard_for_longer_than_the_lease(self):
-        self.start(lease_ms=1500)
+        self.start(heartbeat_ms=200, lease_ms=int(5000 * PATIENCE))
         ref = self.assign(1, ENDLESS)
         self.head.hear("progress")
-        self.assertEqual(self.films(), 1)
+        self.assertEqual(len(drawing(self.worker)), 1)
         self.head.mute = True
         self.assertEqual(self.head.hear("hello")["running"], [{"ref": ref, "device": self.device}], "it dials anew first, and has it still")
-        wait_until(lambda: self.films() == 0, 10, "the drawing is stopped")
-        self.head.mute = False
         told = self.head.hear("hello", lambda m: not m["running"])
+        self.assertEqual(drawing(self.worker), [])
         self.assertEqual([(f["ref"], f["fault"]) for f in told["unacknowledged_failures"]], [(ref, "cancelled")])
+        self.head.mute = False
+        self.head.hear("hello")
         self.assign(2, SHORT)
         self.head.hear("put")
+
+    def test_a_head_that_beats_once_a_minute_is_not_dialled_again(self):
+        self.start(heartbeat_ms=60_000)
+        self.assign(1, ENDLESS)
+        self.head.say("refused", reason="another line")
+        self.head.hear("hello")
+        self.head.mute = True  # for a minute
+        welcomed = time.monotonic()
+        self.head.hear("progress", lambda _: time.monotonic() > welcomed + 6, never=lambda m: m["t"] == "hello")
 
     def test_a_higher_attempt_breaks_the_older_one_off_and_a_lower_one_changes_nothing(self):
         self.start()
@@ -172,7 +204,7 @@ class WithAPlayedHead(unittest.TestCase):
         self.assertEqual((broken_off["ref"], broken_off["fault"]), (first, "cancelled"))
         second = self.assign(2, SHORT)
         self.head.hear("progress", lambda m: m["ref"] == third)
-        self.assertEqual(self.films(), 1)
+        self.assertEqual(len(drawing(self.worker)), 1)
         self.head.say("cancel", ref=third)
         self.head.hear("failed", lambda m: m["ref"] == third)
         other = self.assign(1, SHORT, job="another")
@@ -198,7 +230,73 @@ class WithAPlayedHead(unittest.TestCase):
         self.assertEqual(hashlib.sha256(film).hexdigest(), offer["sha256"])
         self.head.say("put_ready", **dict(answer, done=True, error=""))
         finished = self.head.hear("finished")
-        self.assertEqual((finished["ref"], finished["outputs"][0]["bytes"]), (ref, len(film)))
+        self.assertEqual((finished["ref"], finished["outputs"][0]["bytes"], finished["transfer_ms"]), (ref, len(film), 0))
+
+    def test_what_failed_is_said_until_it_is_acknowledged(self):
+        self.start()
+        ref = {"job": "never here", "stage": 0, "attempt": 7}
+        self.head.say("cancel", ref=ref)
+        failed = self.head.hear("failed")
+        self.assertEqual((failed["ref"], failed["fault"]), (ref, "cancelled"))
+        self.assign(7, SHORT, job="never here")
+        self.assertEqual(self.head.hear("failed"), failed)
+        self.head.say("refused", reason="another line")
+        self.assertEqual([f["ref"] for f in self.head.hear("hello")["unacknowledged_failures"]], [ref])
+        self.head.say("acknowledge", ref=ref)
+        self.head.say("refused", reason="another line")
+        self.assertEqual(self.head.hear("hello")["unacknowledged_failures"], [])
+
+    def test_what_it_cannot_run_may_run_elsewhere(self):
+        self.start()
+        self.assign(1, SHORT, inputs=[{"port": "image", "sha256": "0" * 64, "bytes": 9, "content_type": "image/png", "metadata": {}}])
+        self.assertEqual(self.head.hear("failed")["fault"], "device")
+
+    def test_what_takes_longer_than_it_may_is_broken_off(self):
+        self.start()
+        self.assign(1, ENDLESS, timeout_ms=500)
+        failed = self.head.hear("failed")
+        self.assertEqual((failed["fault"], drawing(self.worker)), ("timeout", []))
+        self.assertGreaterEqual(failed["run_ms"], 500)
+
+    def test_without_ffmpeg_it_says_so_and_lives(self):
+        self.start(ffmpeg="")
+        self.assign(1, SHORT)
+        failed = self.head.hear("failed")
+        self.assertEqual((failed["fault"], failed["message"]), ("device", "ffmpeg cannot be run here"))
+        self.assertIn("No such file or directory: 'ffmpeg'", self.words())
+        self.put_ffmpeg(f'exec {shutil.which("ffmpeg")} "$@"')
+        self.assign(2, SHORT)
+        self.head.hear("put")
+
+    def test_what_ffmpeg_complains_of_is_in_the_worker_s_log_alone(self):
+        self.start(ffmpeg='i=0; while [ $i -lt 9999 ]; do echo "/home/someone: $i" >&2; i=$((i + 1)); done; exit 3')
+        self.assign(1, SHORT)
+        failed = self.head.hear("failed")
+        self.assertEqual((failed["fault"], failed["message"]), ("unknown", "ffmpeg ended with 3"))
+        self.assertIn("/home/someone: 9998", self.words())
+
+    def test_the_preview_of_a_narrow_film_is_small(self):
+        self.start()
+        self.assign(1, dict(ENDLESS, width=64, height=4096))
+        jpeg = self.head.hear("preview")["jpeg"]
+        probe = ["ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", "-"]
+        self.assertEqual(subprocess.run(probe, input=jpeg, capture_output=True, check=True).stdout.split(), [b"4,320"])
+
+    def test_a_preview_that_the_head_would_refuse_is_not_sent(self):
+        self.start(ffmpeg=f'for preview; do :; done; {shutil.which("head")} -c 262145 /dev/zero > "$preview.new"; {shutil.which("mv")} "$preview.new" "$preview"\n'
+                          f'echo frame=1 > "${{preview%/*}}/progress"; exec {shutil.which("sleep")} 1000')
+        self.assign(1, SHORT)
+        for _ in range(2):  # with the second, whatever came beside the first was heard
+            self.head.hear("progress", lambda m: m["fraction"] > 0, never=lambda m: m["t"] == "preview")
+
+    def test_what_it_does_not_know_it_says_in_its_log_once(self):
+        self.start()
+        for _ in range(2):
+            self.head.say("perform", play="Hamlet")
+            self.head.say("heartbeat", at=0, mood="merry")
+        self.assign(1, SHORT)
+        self.head.hear("put")
+        self.assertEqual((self.words().count("perform"), self.words().count("mood")), (1, 1))
 
 
 if __name__ == "__main__":
