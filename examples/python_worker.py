@@ -8,7 +8,6 @@ zoom into the Mandelbrot set). Put your own model in the place of `command`. doc
 Needs python3-zmq, python3-msgpack and ffmpeg. It makes films of text alone: a stage with an image is to run elsewhere. Results are
 kept in memory: what it has not brought to the head when it ends is run again."""
 import argparse
-import functools
 import hashlib
 import json
 import pathlib
@@ -23,7 +22,6 @@ import zmq
 KIND, ENGINE = "scene.video", "mandelbrot"
 NEEDS_MIB = 1024  # what a run takes of a GPU's memory
 CHUNK, PREVIEW_MAX, NEVER = 512 << 10, 256 << 10, float("inf")
-say_once = functools.lru_cache(maxsize=100)(functools.partial(print, "worker:", flush=True))
 
 
 def command(params, folder):
@@ -50,7 +48,7 @@ class Worker:
         self.token, self.device, self.session, self.stopping = token, device, str(time.time_ns()), False
         self.attempts = []  # as they came, until they are acknowledged: the first that waits is drawn, then brought
         self.socket, self.dials, self.dialled, self.heard = None, 0, 0.0, time.monotonic()
-        self.heartbeat_s, self.lease_s, self.pause_s = 1.0, 30.0, 0.0
+        self.heartbeat_s, self.lease_s = 1.0, 30.0
 
     def first(self, drawn):
         return next((a for a in self.attempts if not a.report and (a.film is not None) == drawn), None)
@@ -91,12 +89,8 @@ class Worker:
                 self.fail(self.attempts, "cancelled", "the head was not heard for longer than the lease")
             if now > self.redial_at:
                 self.dial()
-            try:
-                if (a := self.first(drawn=False)) and (failure := next(a.drawing, None)):
-                    self.fail([a], *failure)
-            except OSError as error:  # no ffmpeg, no room for its files
-                say_once(str(error))
-                self.fail([a], "device", "ffmpeg cannot be run here")
+            if (a := self.first(drawn=False)) and (failure := next(a.drawing, None)):
+                self.fail([a], *failure)
             if self.welcomed:
                 self.tell(now)
         self.fail(self.attempts, "cancelled", "the worker was stopped")
@@ -105,32 +99,33 @@ class Worker:
 
     def draw(self, a):
         """Makes the film a step at a time, or yields why it cannot be made. Whoever closes it ends the program."""
-        with tempfile.TemporaryDirectory(prefix="troupe-worker-") as folder:
-            began, progress_at, preview_at = time.monotonic(), 0, 0
-            film, progress, preview = (pathlib.Path(folder, name) for name in ("film.mp4", "progress", "preview.jpg"))
-            process = subprocess.Popen(command(a.params, folder))
-            try:
+        process, began, tell_at = None, time.monotonic(), 0
+        try:
+            with tempfile.TemporaryDirectory(prefix="troupe-worker-") as folder:
+                film, progress, preview = (pathlib.Path(folder, name) for name in ("film.mp4", "progress", "preview.jpg"))
+                process = subprocess.Popen(command(a.params, folder))
                 while process.poll() is None:
-                    now = time.monotonic()
-                    if now - began > a.timeout_s:
+                    if time.monotonic() - began > a.timeout_s:
                         yield "timeout", "it took longer than it may"
-                    if self.welcomed and now >= progress_at and progress.exists():
+                    if self.welcomed and time.monotonic() >= tell_at and progress.exists():
                         frame = progress.read_text().rpartition("frame=")[2].partition("\n")[0]
                         self.send("progress", ref=a.ref, fraction=min(1.0, int(frame or 0) / a.params["frames"]), step="drawing")
-                        progress_at = now + 0.25
-                    if self.welcomed and now >= preview_at and preview.exists():
-                        if len(jpeg := preview.read_bytes()) <= PREVIEW_MAX:
+                        if preview.exists() and len(jpeg := preview.read_bytes()) <= PREVIEW_MAX:
                             self.send("preview", ref=a.ref, jpeg=jpeg)
-                        preview_at = now + 2
+                        tell_at = time.monotonic() + 0.5
                     yield
                 if process.returncode:
                     yield "unknown", f"ffmpeg ended with {process.returncode}"
                 a.film = film.read_bytes()
                 a.sha256 = hashlib.sha256(a.film).hexdigest()
-            finally:
+        except OSError as error:  # no ffmpeg, no room for its files
+            print("worker:", error, flush=True)
+            yield "device", "ffmpeg cannot be run here"
+        finally:
+            if process:
                 process.kill()
                 process.wait()
-                a.run_ms = int(1000 * (time.monotonic() - began))
+            a.run_ms = int(1000 * (time.monotonic() - began))
 
     def tell(self, now):
         """What the head does not know yet."""
@@ -140,8 +135,7 @@ class Worker:
         for a in [a for a in self.attempts if a.report and not a.told]:
             self.send("failed" if "fault" in a.report else "finished", **a.report)
             a.told = True
-        a = self.first(drawn=True)
-        if a and now >= a.offer_at:
+        if (a := self.first(drawn=True)) and now >= a.offer_at:
             self.send("put", sha256=a.sha256, bytes=len(a.film))
             a.offer_at = NEVER  # what the head answers says how to go on
 
@@ -155,32 +149,25 @@ class Worker:
             self.end(a, fault=fault, message=message, artifact="")
 
     def hear(self, message):
-        more = {}  # fields that are not named here
-        match message:
-            case {"t": "welcome", "version": 1, "heartbeat_ms": heartbeat_ms, "lease_ms": lease_ms, **more}:
+        match message:  # fields that are not named are ignored, as they are to be
+            case {"t": "welcome", "heartbeat_ms": heartbeat_ms, "lease_ms": lease_ms}:
                 self.welcomed, self.heartbeat_s, self.lease_s = True, heartbeat_ms / 1000, lease_ms / 1000
-            case {"t": "refused", "reason": reason, **more}:
-                say_once("refused:", reason)
-                self.pause_s = 0.0 if self.heard - self.dialled > 2 else min(5.0, 2 * self.pause_s or 0.25)
-                self.welcomed, self.redial_at = False, self.heard + self.pause_s
-            case {"t": "heartbeat", "at": _, **more}:
-                pass
-            case {"t": "assign", "ref": ref, "device": _, "kind": _, "params": params, "inputs": inputs, "timeout_ms": timeout_ms, **more}:
+            case {"t": "refused", "reason": reason}:
+                print("worker: refused:", reason, flush=True)
+                self.welcomed, self.redial_at = False, self.heard + 1
+            case {"t": "assign", "ref": ref, "params": params, "inputs": inputs, "timeout_ms": timeout_ms}:
                 self.assign(Attempt(ref, params, timeout_ms), inputs)
-            case {"t": "cancel", "ref": ref, **more}:
-                if not any(a.ref == ref for a in self.attempts):
-                    self.attempts.append(Attempt(ref))
-                self.fail([a for a in self.attempts if a.ref == ref], "cancelled", "")
-            case {"t": "acknowledge", "ref": ref, **more}:
+            case {"t": "cancel", "ref": ref}:
+                known = [a for a in self.attempts if a.ref == ref]
+                self.attempts += [] if known else [Attempt(ref)]
+                self.fail(known or self.attempts[-1:], "cancelled", "")
+            case {"t": "acknowledge", "ref": ref}:
                 self.attempts = [a for a in self.attempts if a.ref != ref or not a.report]
-            case {"t": "put_ready", "sha256": sha256, "offset": offset, "credit": credit, "done": done, "error": error, **more}:
-                a = self.first(drawn=True)
-                if a and a.sha256 == sha256:
-                    self.bring(a, range(offset, len(a.film), CHUNK)[:credit], done, error)
-            case {"t": kind}:
-                say_once(f"the head says {kind!r}, which is not understood here")
-        for field in more:
-            say_once(f"the head says the field {field!r}, which is not known here")
+            case {"t": "put_ready", "sha256": sha256}:
+                if (a := self.first(drawn=True)) and a.sha256 == sha256:
+                    self.bring(a, message)
+            case {"t": kind} if kind != "heartbeat":
+                print(f"worker: the head says {kind!r}, which is not understood here", flush=True)
 
     def assign(self, new, inputs):
         same_stage = [a for a in self.attempts if (a.ref["job"], a.ref["stage"]) == (new.ref["job"], new.ref["stage"])]
@@ -193,17 +180,16 @@ class Worker:
         if inputs:
             self.fail([new], "device", "this worker takes no input files")
 
-    def bring(self, a, offsets, done, error):
-        if done:
-            film = {"port": "video", "sha256": a.sha256, "bytes": len(a.film), "content_type": "video/mp4",
-                    "metadata": {"frames": a.params["frames"]}}
+    def bring(self, a, ready):
+        if ready["done"]:
+            film = {"port": "video", "sha256": a.sha256, "bytes": len(a.film), "content_type": "video/mp4", "metadata": {"frames": a.params["frames"]}}
             self.end(a, engine=f"{ENGINE}/1", preview=True, transfer_ms=0, outputs=[film])
-        elif error in ("full", "unknown"):  # no space now, or an upload that the head has forgotten
+        elif ready["error"] in ("full", "unknown"):  # no space now, or an upload that the head has forgotten
             a.offer_at = self.heard + 1
-        elif error:
-            self.fail([a], "unknown", f"the head could not keep the film: {error}")
+        elif ready["error"]:
+            self.fail([a], "unknown", f"the head could not keep the film: {ready['error']}")
         else:
-            for at in offsets:
+            for at in range(ready["offset"], len(a.film), CHUNK)[:ready["credit"]]:
                 self.send("put_chunk", sha256=a.sha256, offset=at, data=a.film[at:at + CHUNK])
 
 
