@@ -1,5 +1,6 @@
 """Real nodes whose time of day is hours ahead of the head's or behind it, or is set while they work: leases, time-outs, heartbeats
 and results are as on any node."""
+import calendar
 import os
 import pathlib
 import re
@@ -36,7 +37,7 @@ class Clock(Machines):
         now = time.time()
         for stamp in re.findall(r"^(\S{19})\.\d+Z . node: ", self.head.log_text(), re.MULTILINE):
             written = time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")
-            if abs(time.mktime(written) - time.timezone - now - seconds) < HOUR / 2:
+            if abs(calendar.timegm(written) - now - seconds) < HOUR / 2:
                 return True
         return False
 
