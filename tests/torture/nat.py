@@ -60,6 +60,7 @@ class Router:
             wire.ip("ip", "link", "set", device, "up", pid=pid)
         wire.ip("ip", "route", "add", "default", "dev", "in0", pid=far.pid)
         self.address, self.next_port = packed(OUTSIDE), 40_000
+        self.lock = threading.Lock()  # of the tables and the address
         self.outer, self.inner = {}, {}  # (inside, its peer) → port outside; (address and port outside, peer) → inside
         self.carried = self.turned_away = 0
         self.stop = threading.Event()
@@ -75,7 +76,8 @@ class Router:
 
     def forget(self, address=OUTSIDE):
         """As a router that was started again: it knows no connection, and has this address."""
-        self.outer, self.inner, self.address = {}, {}, packed(address)
+        with self.lock:
+            self.outer, self.inner, self.address = {}, {}, packed(address)
 
     def go_out(self, packet):
         key = packet.end(0), packet.end(1)
@@ -96,14 +98,18 @@ class Router:
         while not self.stop.is_set():
             for end in select.select([self.ours, self.theirs], [], [], 0.1)[0]:
                 try:
-                    packet = Packet.of(os.read(end, 65536))
-                except OSError:
+                    self.carry(end)
+                except OSError:  # a device takes nothing at the moment: the packet is lost, as packets are
                     continue
-                if packet is not None:
-                    packet = self.go_out(packet) if end == self.theirs else self.come_in(packet)
-                if packet is not None:
-                    os.write(self.ours if end == self.theirs else self.theirs, bytes(packet.data))
-                    self.carried += 1
+
+    def carry(self, end):
+        packet = Packet.of(os.read(end, 65536))
+        if packet is not None:
+            with self.lock:
+                packet = self.go_out(packet) if end == self.theirs else self.come_in(packet)
+        if packet is not None:
+            os.write(self.ours if end == self.theirs else self.theirs, bytes(packet.data))
+            self.carried += 1
 
     def close(self):
         self.stop.set()
