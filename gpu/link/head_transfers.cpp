@@ -180,8 +180,10 @@ std::string head_transfers::check(const std::string& sha256) {
 }
 
 void head_transfers::serve(const lane_ptr& from, wire::put offer) {
-  if (blobs_.has(offer.sha256) && is_whole(offer.sha256))
+  if (blobs_.has(offer.sha256) && is_whole(offer.sha256)) {
+    uploads_.erase({from->node, offer.sha256}); // another node was first
     return answer(from, {offer.sha256, offer.bytes, 0, true, ""});
+  }
   auto found = uploads_.find({from->node, offer.sha256});
   if (found == uploads_.end() || found->second.bytes != offer.bytes) {
     if (auto opened = open(from, offer); !opened)
@@ -191,10 +193,10 @@ void head_transfers::serve(const lane_ptr& from, wire::put offer) {
   auto& own = found->second;
   use(own, *from);
   own.offered = true;
-  own.credit = limits_.upload_credit;
   if (own.writer->size() == own.bytes)
     return complete(from, found);
-  answer(from, {offer.sha256, own.writer->size(), own.credit, false, ""});
+  grant(from, offer.sha256, own);
+  own.told = false; // a node that begins elsewhere all the same is told once more
 }
 
 // In the place of one of the same name.
@@ -221,8 +223,9 @@ void head_transfers::serve(const lane_ptr& from, wire::put_chunk piece) {
   auto& own = found->second;
   use(own, *from);
   if (piece.offset != own.writer->size() || piece.data.empty()) {
-    own.credit = limits_.upload_credit;
-    return answer(from, {piece.sha256, own.writer->size(), own.credit, false, ""});
+    if (!own.told) // else what the last answer brings is on its way, and another answer would bring it again
+      grant(from, piece.sha256, own);
+    return;
   }
   bool fits = piece.data.size() <= own.bytes - own.writer->size();
   auto written = fits ? own.writer->write(piece.data) : result<void>(fail("mismatch", "longer than offered"));
@@ -230,13 +233,18 @@ void head_transfers::serve(const lane_ptr& from, wire::put_chunk piece) {
     uploads_.erase(found);
     return refuse(from, piece.sha256, written.error());
   }
-  own.offered = false;
+  own.offered = own.told = false;
   if (own.writer->size() == own.bytes)
     return complete(from, found);
   if (own.credit > 0 && --own.credit > 0)
     return;
+  grant(from, piece.sha256, own);
+}
+
+void head_transfers::grant(const lane_ptr& from, const std::string& sha256, upload& own) {
+  own.told = true;
   own.credit = limits_.upload_credit;
-  answer(from, {piece.sha256, own.writer->size(), own.credit, false, ""});
+  answer(from, {sha256, own.writer->size(), own.credit, false, ""});
 }
 
 void head_transfers::complete(const lane_ptr& from, upload_map::iterator whole) {
@@ -267,31 +275,35 @@ void head_transfers::make_room(const std::string& node) {
 
 void head_transfers::use(upload& own, const lane& by) {
   own.used = served_;
+  own.used_ms = steady_ms();
   own.connection = by.connection;
-  own.lost_at = 0;
+  own.lost = false;
 }
 
 void head_transfers::keep_uploads(const lane& gone) {
   for (auto at = uploads_.lower_bound({gone.node, {}}); at != uploads_.end() && at->first.first == gone.node; ++at)
     if (at->second.connection == gone.connection)
-      at->second.lost_at = steady_ms();
+      at->second.lost = true;
   sweep(limits_.kept_bytes_max);
 }
 
 void head_transfers::sweep(std::uint64_t bytes_max) {
   swept_at_ = steady_ms();
+  std::erase_if(uploads_, [&](const auto& x) { return swept_at_ - x.second.used_ms > limits_.kept_ms; });
   std::vector<upload_map::iterator> lost;
   for (auto at = uploads_.begin(); at != uploads_.end(); ++at)
-    if (at->second.lost_at != 0)
+    if (at->second.lost)
       lost.push_back(at);
-  auto when = [](const auto& x) { return std::pair(x->second.lost_at, x->second.used); };
-  std::sort(lost.begin(), lost.end(), [&](const auto& a, const auto& b) { return when(a) > when(b); });
+  std::sort(lost.begin(), lost.end(), [](const auto& a, const auto& b) { return a->second.used > b->second.used; });
   std::size_t count = 0;
-  std::uint64_t bytes = 0;
   for (const auto& one : lost) {
-    bytes += one->second.writer->size();
-    if (++count > limits_.kept_max || bytes > bytes_max || swept_at_ - one->second.lost_at > limits_.kept_ms)
+    auto bytes = one->second.writer->size();
+    if (count == limits_.kept_max || bytes > bytes_max) {
       uploads_.erase(one);
+    } else {
+      ++count;
+      bytes_max -= bytes;
+    }
   }
 }
 

@@ -4,8 +4,8 @@
 // neither the socket nor another peer waits for a disk. Owned by head_link; takes requests from the socket's thread
 // only.
 //
-// An upload belongs to a node, not to its connection: when that is lost it is kept for a while, within limits, and the
-// node goes on with it on the next one.
+// An upload belongs to a node, not to its connection: when that is lost it is kept, within limits, and the node goes on
+// with it on the next one. What nothing comes for is forgotten after a while, whether its connection stands or not.
 
 #include "gpu/link/head_link.hpp"
 #include "gpu/wire/messages.hpp"
@@ -33,8 +33,8 @@ struct transfer_limits {
   std::uint32_t upload_credit = 8;           // chunks before the next put_ready
   std::size_t verified_max = 200'000;        // hashes remembered as checked
   std::size_t begun_max = 10'000;            // hashes remembered as fetched by one peer
-  std::int64_t kept_ms = 600'000;            // for so long an upload outlives its connection,
-  std::size_t kept_max = 64;                 // so many do, of all nodes together; the one longest lost gives way,
+  std::int64_t kept_ms = 600'000;            // for so long an upload is kept while nothing comes for it;
+  std::size_t kept_max = 64;                 // so many outlive their connections, the longest unused give way,
   std::uint64_t kept_bytes_max = 8ull << 30; // and so much of the disk is theirs
 };
 
@@ -61,9 +61,11 @@ private:
     std::uint64_t bytes = 0;
     std::uint32_t credit = 0; // left of what was granted
     std::uint64_t used = 0;   // when, in requests served
+    std::int64_t used_ms = 0; // and in steady ms
     std::string connection{}; // that it came over last
-    std::int64_t lost_at = 0; // when that was lost, in steady ms; 0: it stands
+    bool lost = false;        // that is
     bool offered = false;     // and no chunk taken since
+    bool told = false;        // where to go on, after the last chunk that was taken
   };
   using upload_name = std::pair<std::string, std::string>; // the node's key, the hash
   using upload_map = std::map<upload_name, upload>;
@@ -83,12 +85,14 @@ private:
   void serve(const lane_ptr& from, wire::put_chunk piece);
   void again(const lane_ptr& from, request what);
   result<void> open(const lane_ptr& from, const wire::put& offer);
+  /// Says where to go on, and how far.
+  void grant(const lane_ptr& from, const std::string& sha256, upload& own);
   void complete(const lane_ptr& from, upload_map::iterator whole);
   void refuse(const lane_ptr& from, const std::string& sha256, const failure& why);
   void make_room(const std::string& node);
   void use(upload& own, const lane& by);
   void keep_uploads(const lane& gone);
-  /// Forgets what was lost for too long, and the longest lost of what is more than `kept_max` or `bytes_max`.
+  /// Forgets what nothing came for in `kept_ms`, and of what is lost all that is more than `kept_max` or `bytes_max`.
   void sweep(std::uint64_t bytes_max);
   void answer(const lane_ptr& from, wire::put_ready ready) { send_(from, std::move(ready)); }
   void send_(const lane_ptr& to, wire::to_node message) { handler_.send(to->connection, std::move(message)); }

@@ -201,7 +201,7 @@ result<node_transfers::step> node_transfers::put_batch(const std::string& sha256
   }
   if (!send_(wire::put{sha256, bytes}))
     return pause();
-  for (;;) {
+  for (bool accepted = false;;) {
     wire::put_ready ready;
     {
       std::unique_lock lock(mutex_);
@@ -216,11 +216,14 @@ result<node_transfers::step> node_transfers::put_batch(const std::string& sha256
     }
     if (ready.done)
       return step::done;
+    if (ready.error == "unknown" && !accepted)
+      continue; // said of chunks that were on their way before the offer
     if (ready.error == "unknown")
       return step::again;
     if (!ready.error.empty())
       return fail(ready.error, ready.error == "full" ? "the head has no space for an output"
                                                      : "the head cannot keep an output (" + ready.error + ")");
+    accepted = true;
     auto at = ready.offset;
     for (std::uint32_t left = ready.credit; left > 0 && at < bytes; --left) {
       std::string data(static_cast<std::size_t>(std::min<std::uint64_t>(wire::chunk_bytes, bytes - at)), '\0');
@@ -280,9 +283,12 @@ void node_transfers::on_chunk(wire::chunk&& piece) {
 void node_transfers::on_put_ready(wire::put_ready&& ready) {
   std::lock_guard guard(mutex_);
   auto found = inboxes_.find(ready.sha256);
-  if (found == inboxes_.end() || found->second.answers.size() >= 16)
+  if (found == inboxes_.end())
     return;
-  found->second.answers.push_back(std::move(ready));
+  auto& answers = found->second.answers;
+  if (answers.size() >= 16)
+    answers.pop_front(); // the newest says where the head is
+  answers.push_back(std::move(ready));
   changed_.notify_all();
 }
 

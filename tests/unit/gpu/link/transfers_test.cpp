@@ -141,6 +141,36 @@ TEST_F(transfers_test, an_upload_goes_on_from_where_it_is) {
   EXPECT_TRUE(answers<wire::put_ready>(4).back().done);
 }
 
+TEST_F(transfers_test, chunks_that_come_again_are_not_each_answered) {
+  auto hash = sha256_hex("abcdefghij"), marker = sha256_hex("");
+  transfers.take(c1, wire::put{hash, 10});
+  for (int times = 0; times < 4; ++times) {
+    transfers.take(c1, wire::put_chunk{hash, 0, "abc"});
+    transfers.take(c1, wire::put_chunk{hash, 3, "def"});
+  }
+  transfers.take(c1, wire::put{marker, 0});
+  auto heard = answers<wire::put_ready>(3);
+  ASSERT_EQ(heard.size(), 3u) << "the answer to the last that was taken says where to go on";
+  EXPECT_EQ(heard[1].offset, 6u);
+  EXPECT_EQ(heard[2].sha256, marker);
+  EXPECT_TRUE(answer_to(c1, wire::put_chunk{hash, 6, "ghij"}).done);
+}
+
+TEST_F(transfers_test, of_chunks_in_a_row_that_do_not_fit_the_first_is_answered) {
+  auto hash = sha256_hex("abcdef"), marker = sha256_hex("");
+  transfers.take(c1, wire::put{hash, 6});
+  for (int times = 0; times < 4; ++times)
+    transfers.take(c1, wire::put_chunk{hash, 5, "f"});
+  transfers.take(c1, wire::put{marker, 0});
+  auto heard = answers<wire::put_ready>(3);
+  ASSERT_EQ(heard.size(), 3u);
+  EXPECT_EQ(heard[1].offset, 0u);
+  transfers.take(c1, wire::put_chunk{hash, 0, "a"});
+  EXPECT_EQ(answer_to(c1, wire::put_chunk{hash, 5, "f"}).offset, 1u) << "one has fitted since";
+  answer_to(c1, wire::put{hash, 6});
+  EXPECT_EQ(answer_to(c1, wire::put_chunk{hash, 5, "f"}).offset, 1u) << "it was offered anew";
+}
+
 TEST_F(transfers_test, content_of_another_hash_or_length_is_refused) {
   auto hash = sha256_hex("abc");
   transfers.take(c1, wire::put{hash, 3});
@@ -224,13 +254,39 @@ TEST_F(transfers_test, what_is_kept_of_lost_uploads_is_bounded_in_number_and_byt
   EXPECT_EQ(answer_to(small, c1, wire::put{sha256_hex("bx"), 2}).offset, 0u);
 }
 
-TEST_F(transfers_test, a_lost_upload_is_kept_for_some_time_and_one_that_goes_on_for_longer) {
-  head_transfers hasty{blobs, callbacks(), {.kept_ms = 20}};
+TEST_F(transfers_test, an_upload_too_large_to_be_kept_costs_no_other) {
+  head_transfers small{blobs, callbacks(), {.kept_bytes_max = 2}};
+  begin_and_lose(small, sha256_hex("ax"), 2, "a");
+  begin_and_lose(small, sha256_hex("large"), 5, "larg");
+  EXPECT_TRUE(wait_until([&] { return blobs.open_writers() <= 1; }));
+  EXPECT_EQ(answer_to(small, c1, wire::put{sha256_hex("ax"), 2}).offset, 1u);
+}
+
+TEST_F(transfers_test, an_upload_that_nothing_comes_for_is_kept_for_some_time_whether_its_line_stands_or_not) {
+  head_transfers hasty{blobs, callbacks(), {.kept_ms = 300 * troupe::link::support::patience()}};
   begin_and_lose(hasty, sha256_hex("ax"), 2, "a");
   EXPECT_TRUE(wait_until([&] { return blobs.open_writers() == 0; }));
-  begin_and_lose(transfers, sha256_hex("ax"), 2, "a");
-  answer_to(c1_again, wire::put{sha256_hex("ax"), 2});
-  EXPECT_EQ(blobs.open_writers(), 1);
+  answer_to(hasty, c1, wire::put{sha256_hex("bx"), 2});
+  EXPECT_TRUE(wait_until([&] { return blobs.open_writers() == 0; }));
+}
+
+TEST_F(transfers_test, an_upload_that_goes_on_is_kept_for_as_long_as_it_does) {
+  const auto kept_ms = 500 * troupe::link::support::patience();
+  head_transfers hasty{blobs, callbacks(), {.kept_ms = kept_ms}};
+  const auto hash = sha256_hex("ax");
+  begin_and_lose(hasty, hash, 2, "a");
+  for (auto end = steady_ms() + 2 * kept_ms; steady_ms() < end;)
+    ASSERT_EQ(answer_to(hasty, c1_again, wire::put{hash, 2}).offset, 1u);
+  EXPECT_TRUE(answer_to(hasty, c1_again, wire::put_chunk{hash, 1, "x"}).done);
+}
+
+TEST_F(transfers_test, what_another_node_has_completed_is_not_kept) {
+  auto hash = sha256_hex("ax");
+  answer_to(c1, wire::put{hash, 2});
+  answer_to(c2, wire::put{hash, 2});
+  EXPECT_TRUE(answer_to(c2, wire::put_chunk{hash, 0, "ax"}).done);
+  EXPECT_TRUE(answer_to(c1, wire::put{hash, 2}).done);
+  EXPECT_EQ(blobs.open_writers(), 0);
 }
 
 TEST_F(transfers_test, lost_uploads_give_way_when_the_disk_is_full) {
@@ -238,6 +294,15 @@ TEST_F(transfers_test, lost_uploads_give_way_when_the_disk_is_full) {
   blobs.set_full(true);
   EXPECT_EQ(answer_to(c2, wire::put{sha256_hex("bx"), 2}).error, "full");
   EXPECT_EQ(blobs.open_writers(), 0);
+}
+
+TEST_F(transfers_test, an_upload_that_goes_on_over_another_line_does_not_give_way_to_a_full_disk) {
+  auto hash = sha256_hex("ax");
+  begin_and_lose(transfers, hash, 2, "a");
+  answer_to(c1_again, wire::put{hash, 2});
+  blobs.set_full(true);
+  EXPECT_EQ(answer_to(c2, wire::put{sha256_hex("bx"), 2}).error, "full");
+  EXPECT_TRUE(answer_to(c1_again, wire::put_chunk{hash, 1, "x"}).done);
 }
 
 TEST_F(transfers_test, a_peer_that_asks_for_too_much_at_once_is_told_off) {

@@ -1,3 +1,4 @@
+#include "gpu/link/head_transfers.hpp"
 #include "gpu/node/node_transfers.hpp"
 #include "tests/unit/gpu/node/node_support.hpp"
 
@@ -7,6 +8,65 @@ using namespace troupe;
 using namespace troupe::node;
 using troupe::node::support::scratch_folder;
 using troupe::node::support::wait_until;
+
+namespace {
+
+/// A node's transfers and a head's, with no line between them. An answer to a `put` is heard `answers_to_put` times.
+struct uploads_test : ::testing::Test {
+  scratch_folder folder;
+  std::unique_ptr<artifact_cache> cache = artifact_cache::open(folder.path / "cache", 1 << 20).value();
+  link::support::memory_blobs blobs;
+  const link::peer me{"connection 1", "key one"};
+  std::atomic<int> answers_to_put{1};
+  std::atomic<std::size_t> chunks{0};
+  std::atomic<bool> too_much{false};
+  node_transfers transfers{*cache, [this](wire::from_node&& message) { return bring(std::move(message)); }};
+  link::head_transfers head{blobs, {[this](const std::string&, wire::to_node&& said) { hear(said); }, {}}};
+
+  bool bring(wire::from_node&& message) {
+    if (auto* offer = std::get_if<wire::put>(&message))
+      return take(std::move(*offer));
+    ++chunks;
+    return take(std::move(std::get<wire::put_chunk>(message)));
+  }
+  bool take(link::head_transfers::request what) {
+    bool taken = head.take(me, std::move(what));
+    too_much = too_much || !taken;
+    return taken;
+  }
+  void hear(const wire::to_node& said) {
+    const auto& ready = std::get<wire::put_ready>(said);
+    for (auto times = ready.offset == 0 && !ready.done ? answers_to_put.load() : 1; times > 0; --times)
+      transfers.on_put_ready(wire::put_ready{ready});
+  }
+  /// Brings files of so many chunks, all at once, each from a thread of its own.
+  void put_files(std::size_t count, std::size_t chunks_each) {
+    transfers.on_connected();
+    auto deadline = steady_ms() + 30'000 * link::support::patience();
+    std::atomic<std::size_t> brought{0};
+    std::vector<std::thread> slots;
+    for (std::size_t n = 0; n < count; ++n)
+      slots.emplace_back([&, n] {
+        std::string content(chunks_each * wire::chunk_bytes, static_cast<char>('a' + n));
+        auto file = folder.path / std::to_string(n);
+        std::ofstream(file, std::ios::binary) << content;
+        if (transfers.put(sha256_hex(content), file, [&] { return too_much || steady_ms() > deadline; }))
+          ++brought;
+      });
+    for (auto& slot : slots)
+      slot.join();
+    EXPECT_EQ(brought, count);
+    EXPECT_FALSE(too_much) << "the head would have closed the line";
+  }
+};
+
+} // namespace
+
+TEST_F(uploads_test, answers_that_are_heard_again_do_not_multiply) {
+  answers_to_put = 3;
+  put_files(1, 70);
+  EXPECT_EQ(chunks, 70u + 2 * 8) << "what was sent for each of the first answers, and no more";
+}
 
 // Goal: what a head has taken of an upload before the line was lost is not sent again. Method: the head is the test.
 TEST(node_transfers_test, an_upload_goes_on_over_another_connection_where_the_head_says) {
@@ -48,4 +108,27 @@ TEST(node_transfers_test, an_upload_goes_on_over_another_connection_where_the_he
   transfers.on_put_ready({hash, content.size(), 0, true, ""});
   slot.join();
   EXPECT_TRUE(brought);
+}
+
+// Chunks of an upload that the head has dropped are each answered with `unknown`; one new offer answers them all.
+TEST(node_transfers_test, what_is_heard_of_chunks_before_an_offer_does_not_repeat_it) {
+  scratch_folder folder;
+  auto cache = artifact_cache::open(folder.path / "cache", 1 << 20).value();
+  auto hash = sha256_hex("film");
+  auto file = folder.path / "film";
+  std::ofstream(file) << "film";
+  int offers = 0;
+  node_transfers* to = nullptr;
+  node_transfers transfers{*cache, [&](wire::from_node&& message) {
+                             EXPECT_TRUE(std::holds_alternative<wire::put>(message));
+                             for (int stale = 0; offers == 0 && stale < 20; ++stale)
+                               to->on_put_ready({hash, 0, 0, false, "unknown"});
+                             ++offers;
+                             to->on_put_ready({hash, 4, 0, true, ""});
+                             return true;
+                           }};
+  to = &transfers;
+  transfers.on_connected();
+  EXPECT_TRUE(transfers.put(hash, file, [] { return false; }));
+  EXPECT_EQ(offers, 1);
 }
