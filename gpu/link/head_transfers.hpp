@@ -27,15 +27,15 @@
 namespace troupe::link {
 
 struct transfer_limits {
-  std::size_t waiting_max = 256;             // requests of one peer
-  std::size_t waiting_bytes_max = 64 << 20;  // chunks of one peer
-  std::size_t uploads_max = 8;               // open at once, of one node; the one longest unused gives way
-  std::uint32_t upload_credit = 8;           // chunks before the next put_ready
-  std::size_t verified_max = 200'000;        // hashes remembered as checked
-  std::size_t begun_max = 10'000;            // hashes remembered as fetched by one peer
-  std::int64_t kept_ms = 600'000;            // for so long an upload is kept while nothing comes for it;
-  std::size_t kept_max = 64;                 // so many outlive their connections, the longest unused give way,
-  std::uint64_t kept_bytes_max = 8ull << 30; // and so much of the disk is theirs
+  std::size_t waiting_max = 256;               // requests of one peer
+  std::size_t waiting_bytes_max = 64 << 20;    // chunks of one peer
+  std::size_t uploads_max = wire::uploads_max; // the one longest unused gives way
+  std::uint32_t upload_credit = 8;             // chunks before the next put_ready
+  std::size_t verified_max = 200'000;          // hashes remembered as checked
+  std::size_t begun_max = 10'000;              // hashes remembered as fetched by one peer
+  std::int64_t kept_ms = 600'000;              // for so long an upload is kept while nothing comes for it;
+  std::size_t kept_max = 64;                   // so many outlive their connections, the longest unused give way,
+  std::uint64_t kept_bytes_max = 8ull << 30;   // and so much of the disk is theirs
 };
 
 class head_transfers {

@@ -31,6 +31,8 @@ public:
     std::lock_guard guard(of_.mutex_);
     of_.busy_.erase(sha256_);
     of_.inboxes_.erase(sha256_);
+    if (placed_)
+      --of_.uploads_;
     of_.changed_.notify_all();
   }
   turn(const turn&) = delete;
@@ -38,21 +40,40 @@ public:
 
   result<void> take(const stopped& stop) {
     std::unique_lock lock(of_.mutex_);
-    while (of_.busy_.contains(sha256_)) {
-      if (stop())
-        return fail("stopped", "stopped");
-      of_.changed_.wait_for(lock, look_again);
-    }
+    auto free = wait(
+        lock, [&] { return !of_.busy_.contains(sha256_); }, stop);
+    if (!free)
+      return free;
     of_.busy_.insert(sha256_);
     of_.inboxes_[sha256_];
     mine_ = true;
     return {};
   }
+  /// After take(). The head would drop another upload for one more than it keeps open.
+  result<void> take_place(const stopped& stop) {
+    std::unique_lock lock(of_.mutex_);
+    auto free = wait(
+        lock, [&] { return of_.uploads_ < wire::uploads_max; }, stop);
+    if (!free)
+      return free;
+    ++of_.uploads_;
+    placed_ = true;
+    return {};
+  }
 
 private:
+  result<void> wait(std::unique_lock<std::mutex>& lock, const std::function<bool()>& free, const stopped& stop) {
+    while (!free()) {
+      if (stop())
+        return fail("stopped", "stopped");
+      of_.changed_.wait_for(lock, look_again);
+    }
+    return {};
+  }
+
   node_transfers& of_;
   std::string sha256_;
-  bool mine_ = false;
+  bool mine_ = false, placed_ = false;
 };
 
 // A fetch that collects its bytes in a file, hashing them as they come.
@@ -170,6 +191,8 @@ result<void> node_transfers::put(const std::string& sha256, const fs::path& file
   turn mine(*this, sha256);
   if (auto got = mine.take(stop); !got)
     return got.error();
+  if (auto place = mine.take_place(stop); !place)
+    return place.error();
   std::error_code error;
   auto bytes = fs::file_size(file, error);
   std::ifstream in(file, std::ios::binary);

@@ -1,8 +1,8 @@
 #pragma once
 
 // A node's side of artifact transfers: slot threads call and wait, the link's thread delivers. Transfers survive a lost
-// connection: they go on where they were when the head is back. One transfer to a hash at a time; who else wants it
-// waits.
+// connection: they go on where they were when the head is back. One transfer to a hash at a time, and as many uploads
+// as the head keeps open for a node; who else wants one waits.
 
 #include "gpu/node/artifact_cache.hpp"
 #include "gpu/wire/messages.hpp"
@@ -51,7 +51,7 @@ private:
     std::deque<wire::chunk> chunks;
     std::deque<wire::put_ready> answers;
   };
-  class turn; // holds the exclusive right to a hash
+  class turn; // holds the exclusive right to a hash, for an upload also one of the head's places
 
   enum class step { done, again };
   struct download;
@@ -73,6 +73,7 @@ private:
   bool connected_ = false;
   std::unordered_map<std::string, inbox> inboxes_;
   std::set<std::string> busy_;
+  std::size_t uploads_ = 0; // in progress
 };
 
 } // namespace troupe::node

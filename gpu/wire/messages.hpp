@@ -34,6 +34,7 @@ std::string to_string(version_range versions);
 
 inline constexpr std::size_t frame_bytes_max = 2 << 20;
 inline constexpr std::size_t chunk_bytes = 512 << 10;
+inline constexpr std::size_t uploads_max = 8; // of a node, open at once
 
 /// One try of one stage of one job. A report whose attempt is not the current one is dropped.
 struct attempt_ref {

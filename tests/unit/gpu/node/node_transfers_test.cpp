@@ -62,6 +62,11 @@ struct uploads_test : ::testing::Test {
 
 } // namespace
 
+TEST_F(uploads_test, more_files_than_the_head_takes_at_once_are_each_brought_once) {
+  put_files(16, 10);
+  EXPECT_EQ(chunks, 16u * 10);
+}
+
 TEST_F(uploads_test, answers_that_are_heard_again_do_not_multiply) {
   answers_to_put = 3;
   put_files(1, 70);
@@ -131,4 +136,28 @@ TEST(node_transfers_test, what_is_heard_of_chunks_before_an_offer_does_not_repea
   transfers.on_connected();
   EXPECT_TRUE(transfers.put(hash, file, [] { return false; }));
   EXPECT_EQ(offers, 1);
+}
+
+TEST(node_transfers_test, who_waits_for_a_place_among_the_uploads_can_be_stopped) {
+  scratch_folder folder;
+  auto cache = artifact_cache::open(folder.path / "cache", 1 << 20).value();
+  std::atomic<std::size_t> offers{0}, stopped{0};
+  std::atomic<bool> stop{false};
+  node_transfers transfers{*cache, [&](wire::from_node&&) { return ++offers > 0; }};
+  transfers.on_connected();
+  std::vector<std::thread> slots;
+  for (std::size_t n = 0; n < wire::uploads_max + 1; ++n)
+    slots.emplace_back([&, n] {
+      auto content = std::to_string(n);
+      std::ofstream(folder.path / content) << content;
+      auto brought = transfers.put(sha256_hex(content), folder.path / content, [&] { return stop.load(); });
+      stopped += !brought && brought.error().code == "stopped" ? 1 : 0;
+    });
+  EXPECT_TRUE(wait_until([&] { return offers >= wire::uploads_max; }));
+  stop = true;
+  transfers.wake();
+  for (auto& slot : slots)
+    slot.join();
+  EXPECT_EQ(stopped, wire::uploads_max + 1);
+  EXPECT_EQ(offers, wire::uploads_max);
 }
