@@ -45,8 +45,6 @@ directory_actor::factory factory_of(const head_parts& parts, const address_book_
 
 namespace {
 
-static_assert(scheduling::limits{}.losses_max == workflow::run::limits::lost_nodes_max, "the run counts them too");
-
 scheduling::limits limits_of(const configuration& config) {
   const auto& set = config.scheduler;
   auto count = [](std::int64_t value) { return static_cast<std::uint32_t>(value); };

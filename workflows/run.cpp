@@ -9,8 +9,8 @@ namespace troupe::workflow {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> fault_names{"bad_input", "out_of_memory", "device",   "unknown",
-                                                      "timeout",   "lost_node",     "cancelled"};
+constexpr std::array<std::string_view, 8> fault_names{"bad_input", "out_of_memory", "device",    "unknown",
+                                                      "timeout",   "lost_node",     "cancelled", "stopped"};
 constexpr std::array<std::string_view, 7> state_names{"waiting",   "ready",  "running",  "backing_off",
                                                       "succeeded", "failed", "cancelled"};
 constexpr std::array<std::string_view, 5> phase_names{"queued", "running", "succeeded", "failed", "cancelled"};
@@ -181,6 +181,10 @@ effects run::on(const stage_failed& e) {
   stage.last_message = bounded(e.message);
   stage.due = 0;
   phase_ = phase::running;
+  if (e.kind == fault::stopped) { // how often is the scheduler's to say
+    stage.state = stage_state::ready;
+    return out;
+  }
   bool forgiven = is_nobodys_fault(e.kind) && stage.lost_nodes < limits::lost_nodes_max;
   ++(forgiven ? stage.lost_nodes : stage.failures);
   const auto& policy = plan_->stages[e.index].retry;

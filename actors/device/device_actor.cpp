@@ -21,7 +21,7 @@ scheduling::outcome outcome_of(const std::string& fault) {
     return outcome::out_of_memory;
   if (fault == "device")
     return outcome::device_fault;
-  if (fault == "cancelled")
+  if (fault == "cancelled" || fault == "stopped")
     return outcome::cancelled;
   return fault == "timeout" ? outcome::timed_out : outcome::unknown;
 }
@@ -46,7 +46,7 @@ caf::result<void> device_actor::run(run_stage& m) {
   if (connection_.empty() || m.session != session_)
     return {}; // the scheduler hears that the device was lost after it had decided, and moves the stage
   if (std::find(stopped_.begin(), stopped_.end(), ref) != stopped_.end()) { // its slot may be another's by now
-    deliver(ref, wire::failed{ref, id(), "cancelled", "it was stopped before it began", {}, 0});
+    deliver(ref, wire::failed{ref, id(), "stopped", "it was stopped before it began", {}, 0});
     return {};
   }
   stage_key key{ref.job, ref.stage};
@@ -69,6 +69,7 @@ caf::result<void> device_actor::stop(stop_stage& m) {
     end_attempt(ref, scheduling::outcome::cancelled, 0);
     return {};
   }
+  found->second.stopped = true;
   if (!connection_.empty())
     link_->send(connection_, wire::cancel{ref});
   return {};
@@ -101,6 +102,8 @@ void device_actor::take(wire::finished&& report) {
 
 void device_actor::take(wire::failed&& report) {
   ++failed_;
+  if (auto known = find(report.ref); known != nullptr && known->stopped && report.fault == "cancelled")
+    report.fault = "stopped"; // it is no whim of its node's
   entry().note_error("job " + report.ref.job + ", stage " + std::to_string(report.ref.stage) + ": " + report.fault +
                      ": " + report.message);
   report.run_ms = believable_ms(report.ref, report.run_ms);
@@ -109,18 +112,21 @@ void device_actor::take(wire::failed&& report) {
   deliver(std::move(ref), std::move(report));
 }
 
-std::uint32_t device_actor::believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const {
+const device_actor::attempt* device_actor::find(const wire::attempt_ref& ref) const {
   auto found = running_.find({ref.job, ref.stage});
-  auto known = found != running_.end() && found->second.number == ref.attempt;
-  auto since = known ? found->second.since : made_at_;
+  return found != running_.end() && found->second.number == ref.attempt ? &found->second : nullptr;
+}
+
+std::uint32_t device_actor::believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const {
+  auto known = find(ref);
+  auto since = known != nullptr ? known->since : made_at_;
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(steady_ms() - since, 0, said));
 }
 
 void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms,
                                std::int64_t transfer_ms) {
-  auto found = running_.find({ref.job, ref.stage});
-  if (found != running_.end() && found->second.number == ref.attempt)
-    running_.erase(found);
+  if (find(ref) != nullptr)
+    running_.erase({ref.job, ref.stage});
   tell(others_->scheduler,
        attempt_over{{{job_id{ref.job}, ref.stage}, ref.attempt, device_id{id()}, how, run_ms, hello_, transfer_ms}});
 }
@@ -228,9 +234,8 @@ caf::result<void> device_actor::lost(device_lost& m) {
 caf::result<description> device_actor::asked(attempt_asked& m) {
   if (connection_.empty())
     return description{json::object()};
-  auto found = running_.find({m.job, m.stage});
-  auto runs = (found != running_.end() && found->second.number == m.attempt) ||
-              reporting_.contains({m.job, m.stage, m.attempt});
+  wire::attempt_ref ref{m.job, m.stage, m.attempt};
+  auto runs = find(ref) != nullptr || reporting_.contains(ref);
   return description{{{"runs", runs}}};
 }
 

@@ -36,6 +36,7 @@ private:
     std::int64_t since = 0; // steady
     std::uint32_t timeout_ms = 0;
     std::string kind;
+    bool stopped = false; // its node was told to break it off
   };
 
   caf::result<void> run(run_stage& m);
@@ -45,6 +46,8 @@ private:
   caf::result<void> lost(device_lost& m);
   caf::result<description> asked(attempt_asked& m);
 
+  /// Null where it does not run.
+  const attempt* find(const wire::attempt_ref& ref) const;
   /// A node's word on how long an attempt ran, as far as that can be.
   std::uint32_t believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const;
   void take(wire::finished&& report);

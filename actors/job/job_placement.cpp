@@ -108,6 +108,8 @@ caf::result<description> job_actor::moved(stage_moved& m) {
   if (!s)
     return refuse(refusal::conflict, "the attempt is stale");
   tell_stage(*s, m.stage);
+  if (core_.run().at(m.stage).state != workflow::stage_state::ready) // the scheduler has it waiting again
+    s->effects.withdraw.push_back(m.stage);
   return commit_and_answer(std::move(*s), at);
 }
 

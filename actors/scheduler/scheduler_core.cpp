@@ -530,8 +530,7 @@ void scheduler_core::lose(index at) {
   for (const auto& r : stranded) {
     auto run = running_[r.run];
     queue_.correct(run.account, pools_of(devices_.at(at), run.bucket), -run.charged); // lost work costs nothing
-    auto too_often = run.stage != none && run.twin == none && stage_at(run.stage).losses >= limits_.losses_max;
-    if (run.stage != none && !run.withdrawn && !run.second && !too_often)
+    if (run.stage != none && !run.withdrawn && !run.second)
       out_->push_back(moved{ref_of(stage_at(run.stage)), device_id{devices_.at(at).id}, run.attempt});
     if (run.twin != none)
       part(r.run, false);
@@ -540,11 +539,6 @@ void scheduler_core::lose(index at) {
     if (stage == none) {
       close_bucket_if_empty(run.bucket);
     } else if (run.withdrawn) {
-      forget(stage, run.bucket);
-    } else if (++stage_at(stage).losses; too_often) {
-      out_->push_back(reject{ref_of(stage_at(stage)), "lost_too_often",
-                             "the devices it ran on were lost " + std::to_string(stage_at(stage).losses) + " times",
-                             0});
       forget(stage, run.bucket);
     } else {
       auto& record = stage_at(stage);

@@ -133,16 +133,16 @@ struct stop {
   device_id device;
   std::uint64_t attempt = 0;
 };
-/// The device was lost under this attempt and the stage waits again. Until its next `start` this attempt is still the
-/// stage's current one: its device may come back with it (stage_running) or with its end (stage_ended).
+/// The device was lost under this attempt and the stage waits again, until its job, which counts losses, withdraws it.
+/// Until its next `start` this attempt is still the stage's current one: its device may come back with it
+/// (stage_running) or with its end (stage_ended).
 struct moved {
   stage_ref ref;
   device_id device;
   std::uint64_t attempt = 0;
 };
 /// The stage is not, or no longer, in the scheduler.
-/// Codes: `queue_full`, `account_queue_full`, `lost_too_often`, `stopping` (its withdrawn attempt has not ended yet),
-/// `invalid`.
+/// Codes: `queue_full`, `account_queue_full`, `stopping` (its withdrawn attempt has not ended yet), `invalid`.
 struct reject {
   stage_ref ref;
   std::string code;
@@ -166,7 +166,6 @@ struct limits {
   std::uint32_t queue_max = 1'000'000;
   std::uint32_t queue_per_account = 10'000;
   std::uint32_t in_flight_per_account = 64;
-  std::uint32_t losses_max = 10; // devices a stage may lose under it before it is rejected
   std::uint32_t failures_to_quarantine = 3;
   std::int64_t quarantine_ms = 600'000;       // 0: until enabled
   std::int64_t reattach_ms = 30'000;          // how long a device that is only heard of keeps its stages

@@ -66,7 +66,6 @@ struct alignas(64) stage_record {
   index next = none, previous = none; // in the line
   std::uint32_t number = 0;           // rises along the line; for positions
   std::uint32_t estimate_ms = 0;
-  std::uint8_t losses = 0;
   bool runs : 1 = false;
   bool lost : 1 = false; // waits, but its last attempt may still report
   bool may_run_twice : 1 = false;

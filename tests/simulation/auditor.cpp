@@ -274,6 +274,10 @@ void auditor::advance(job_record& j, const std::string& name, const json& what) 
     return;
   }
   auto fault = what.value("fault", std::string{});
+  if (fault == "stopped") {
+    s.now = at::waiting;
+    return;
+  }
   bool forgiven = (fault == "lost_node" || fault == "cancelled") && s.lost < lost_nodes_max;
   s.now = at::waiting;
   ++(forgiven ? s.lost : s.failures);

@@ -22,7 +22,6 @@ limits small_limits() {
   out.queue_max = 60;
   out.queue_per_account = 25;
   out.in_flight_per_account = 5;
-  out.losses_max = 200;
   out.quarantine_ms = 20'000;
   out.reattach_ms = 5'000;
   out.aging_after_ms = 10'000;

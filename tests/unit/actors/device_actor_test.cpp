@@ -92,6 +92,25 @@ TEST_F(DeviceActor, BreaksOffWhatRunsAndFreesItsSlotWhenTheNodeSaysThatItEnded) 
   EXPECT_EQ(ended[0].how, scheduling::outcome::cancelled);
 }
 
+// A stage that was stopped for another's sake is not one that its node broke off.
+TEST_F(DeviceActor, TellsAJobWhetherItWasTheHeadThatHadTheAttemptStopped) {
+  auto cancelled = [&](std::uint64_t attempt) {
+    tell(device_report{wire::failed{{"j", 0, attempt}, "gpu0", "cancelled", "why", {}, 1}});
+    return told_to_jobs.back();
+  };
+  using told = std::pair<std::uint64_t, std::string>;
+  run(1);
+  EXPECT_EQ(cancelled(1), (told{1, "cancelled"}));
+  run(2);
+  tell(stop_stage{"n/gpu0", "j", 0, 2});
+  EXPECT_EQ(cancelled(2), (told{2, "stopped"}));
+  EXPECT_EQ(ended.back().how, scheduling::outcome::cancelled);
+  run(3);
+  tell(stop_stage{"n/gpu0", "j", 0, 3});
+  tell(device_report{wire::failed{{"j", 0, 3}, "gpu0", "device", "why", {}, 1}});
+  EXPECT_EQ(told_to_jobs.back(), (told{3, "device"})) << "it had failed before it heard of that";
+}
+
 // A node's word on times counts as far as so much has passed here.
 TEST_F(DeviceActor, TellsTheSchedulerHowLongATransferTookAsFarAsThatCanBe) {
   auto end = [&](std::uint64_t attempt, std::uint32_t run_ms, std::int64_t transfer_ms) {
@@ -120,7 +139,7 @@ TEST_F(DeviceActor, NeverStartsAnAttemptWhoseStopCameFirst) {
   ASSERT_EQ(ended.size(), 1u) << "its slot is given to another";
   run(1);
   EXPECT_EQ(to_node.count<wire::assign>(), 0u);
-  EXPECT_EQ(told_to_jobs, (std::vector<std::pair<std::uint64_t, std::string>>{{1, "cancelled"}}))
+  EXPECT_EQ(told_to_jobs, (std::vector<std::pair<std::uint64_t, std::string>>{{1, "stopped"}}))
       << "the job waits for the end of what it was told to start";
   run(2);
   EXPECT_EQ(to_node.count<wire::assign>(), 1u) << "the next attempt is meant";

@@ -70,6 +70,46 @@ TEST_F(JobActor, IsQueuedInTimeAfterTheClockWasSetBack) {
   EXPECT_EQ(told.queued.size(), 3u);
 }
 
+// The scheduler has what lost its node waiting again; of what backs off or has failed it must hear that.
+TEST_F(JobActor, ANodeThatIsLostTooOftenIsAFailureLikeAnother) {
+  backoff_ms = 1'000;
+  submit(100);
+  std::uint64_t attempt = 0;
+  auto lose = [&] {
+    ASSERT_TRUE(place(0, ++attempt));
+    ASSERT_TRUE(cluster.ask(job, stage_moved{"j", 0, "n/cpu0", attempt}));
+  };
+  while (attempt < workflow::run::limits::lost_nodes_max)
+    lose();
+  EXPECT_TRUE(told.withdrawn.empty());
+  const auto before = told.queued.size();
+  lose();
+  EXPECT_EQ(waiting()["stages"][0]["code"], "backing_off");
+  using withdrawals = std::vector<std::pair<std::uint32_t, std::uint64_t>>;
+  EXPECT_EQ(told.withdrawn, (withdrawals{{0, 11}}));
+  EXPECT_EQ(told.queued.size(), before);
+  wall_clock_shift_ms = 1'000;
+  pass(std::chrono::seconds(1));
+  EXPECT_EQ(told.queued.size(), before + 1) << "it has waited for its next attempt";
+  lose();
+  EXPECT_EQ(status(), "failed") << "two attempts are what the stage says";
+  EXPECT_EQ(told.withdrawn, (withdrawals{{0, 11}, {0, 12}}));
+}
+
+TEST_F(JobActor, WhatIsStoppedForOthersIsQueuedAgainHoweverOften) {
+  attempts = 1;
+  submit(100);
+  std::uint64_t attempt = 1;
+  for (; attempt <= 30; ++attempt) {
+    ASSERT_TRUE(place(0, attempt));
+    ASSERT_TRUE(fail(0, attempt, "stopped"));
+    ASSERT_EQ(told.queued.size(), attempt + 1);
+  }
+  ASSERT_TRUE(place(0, attempt));
+  ASSERT_TRUE(finish(0, attempt));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
 TEST_F(JobActor, BelievesOfAnAttemptOnlyTheNodeThatHasIt) {
   submit(100);
   ASSERT_TRUE(place(0, fence + 3));

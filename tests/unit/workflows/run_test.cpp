@@ -174,6 +174,17 @@ TEST(Run, ALostNodeDoesNotCountUpToALimit) {
   EXPECT_EQ(run.run.now(), phase::failed) << "what kills every node it meets must not kill all";
 }
 
+TEST(Run, WhatIsStoppedForOthersCountsForNothing) {
+  Checked run(chain({{"attempts", 1}}));
+  run(started{});
+  for (std::uint64_t attempt = 1; attempt <= 1'000; ++attempt) {
+    run(stage_started{0, attempt});
+    run.fail(0, fault::stopped, attempt);
+    ASSERT_EQ(run.run.ready(0), indices{0});
+  }
+  EXPECT_EQ(run.run.at(0).failures + run.run.at(0).lost_nodes, 0u);
+}
+
 TEST(Run, AFinalFailureStopsTheOthersAndReleasesWhatWasNotPaid) {
   Checked run(join());
   run(started{});
