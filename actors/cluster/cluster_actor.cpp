@@ -177,7 +177,6 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
       n.given[r.ref] = r.device;
     else
       link_->send(n.connection, wire::cancel{r.ref}); // what is not there runs nothing
-  hold_back(n);                                       // before they join: else they might be given work first
   for (const auto& d : n.devices)
     take_device(n, d, hello);
   for (const auto& device : missing)
@@ -193,6 +192,9 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   auto vram_mib = d.type == "cpu" ? scheduling::vram_unbounded : d.vram_mib;
   device_joined joined{
       {device_id{full}, node_id{n.name}, type, d.kinds, d.slots, vram_mib, {}, session_of(full), n.hello}};
+  auto wanted = wanted_state(registry_.find(n.name).value_or(node_record{}), d.name);
+  joined.what.draining = wanted != enabled;
+  joined.what.quarantined = wanted == quarantined;
   for (const auto& r : hello.running)
     if (r.device == d.name)
       joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
@@ -346,16 +348,15 @@ caf::result<description> cluster_actor::remove(remove_node& m) {
     return refuse(refusal::conflict, "the local node belongs to the head: set node.local = false and restart it");
   if (!registry_.find(m.name))
     return refuse(refusal::not_found, "there is no node of that name");
-  return write(m.name, std::nullopt, std::move(m.rows));
+  return write(m.name, std::nullopt, std::move(m.rows), devices_of(m.name));
 }
 
 caf::result<description> cluster_actor::set(set_state& m) {
   auto record = registry_.find(m.node);
   if (!record)
     return refuse(refusal::not_found, "there is no node of that name");
-  auto found = nodes_.find(m.node);
-  auto has = [&](const auto& d) { return d.name == m.device; };
-  bool is_there = found != nodes_.end() && std::any_of(found->second.devices.begin(), found->second.devices.end(), has);
+  auto devices = devices_of(m.node);
+  bool is_there = std::find(devices.begin(), devices.end(), m.device) != devices.end();
   if (!m.device.empty() && !is_there && !record->devices.contains(m.device))
     return refuse(refusal::not_found, "the node has no device of that name");
   if (m.device.empty())
@@ -364,11 +365,8 @@ caf::result<description> cluster_actor::set(set_state& m) {
     record->devices.erase(m.device);
   else
     record->devices[m.device] = m.state;
-  std::vector<std::string> devices;
-  if (found != nodes_.end())
-    for (const auto& d : found->second.devices)
-      if (m.device.empty() || d.name == m.device)
-        devices.push_back(d.name);
+  if (!m.device.empty())
+    devices = {m.device}; // it may be away, and quarantined
   return write(m.node, std::move(record), std::move(m.rows), std::move(devices));
 }
 
@@ -401,8 +399,10 @@ caf::result<void> cluster_actor::written(cluster_written& m) {
     return {};
   }
   apply_record(what.name, what.record);
-  for (const auto& device : what.devices) // an automatic quarantine ends with it, too
-    tell(others_->scheduler, device_wanted{what.name + "/" + device, wanted_state(*what.record, device)});
+  for (const auto& device : what.devices) { // an automatic quarantine ends with it, too
+    auto wanted = what.record ? wanted_state(*what.record, device) : enabled;
+    tell(others_->scheduler, device_wanted{what.name + "/" + device, wanted});
+  }
   auto at = nodes_.find(what.name);
   what.asker.deliver(description{at == nodes_.end() ? absent_json(what.name) : node_json(at->second)});
   return {};
@@ -430,11 +430,12 @@ std::string cluster_actor::wanted_state(const node_record& record, const std::st
   return found != record.devices.end() ? found->second : record.state;
 }
 
-void cluster_actor::hold_back(const node& n) {
-  auto record = registry_.find(n.name).value_or(node_record{});
-  for (const auto& d : n.devices)
-    if (auto wanted = wanted_state(record, d.name); wanted != enabled)
-      tell(others_->scheduler, device_wanted{n.name + "/" + d.name, wanted});
+std::vector<std::string> cluster_actor::devices_of(const std::string& name) const {
+  std::vector<std::string> out;
+  if (auto found = nodes_.find(name); found != nodes_.end())
+    for (const auto& d : found->second.devices)
+      out.push_back(d.name);
+  return out;
 }
 
 // -- what admins ask --------------------------------------------------------------------------------------------------

@@ -95,7 +95,8 @@ private:
                                  std::vector<storage::row> rows, std::vector<std::string> devices = {});
   void apply_record(const std::string& name, const std::optional<node_record>& record);
   static std::string wanted_state(const node_record& record, const std::string& device);
-  void hold_back(const node& n);
+  /// Their names on the node; none where it was never seen.
+  std::vector<std::string> devices_of(const std::string& name) const;
   json node_json(const node& n) const;
   json absent_json(const std::string& name) const;
 

@@ -103,7 +103,7 @@ void device_pool::describe(index device, const std::string& node, index type, st
 
 void device_pool::forget_if_empty(index device) {
   const auto& record = devices_[device];
-  if (record.up || record.quarantined || record.draining || !record.running.empty())
+  if (record.up || record.quarantined || !record.running.empty())
     return;
   leave_class(device);
   by_id_.erase(flat_index::hash_of(record.id), device);

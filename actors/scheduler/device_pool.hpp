@@ -121,7 +121,7 @@ public:
                 std::uint32_t vram_mib);
   /// It takes no work and has nothing warm any more.
   void go_down(index device);
-  /// Drops a record that is down and empty, unless it is quarantined or drained: that must outlive a reconnect.
+  /// Drops a record that is down and empty, unless it is quarantined: that must outlive a reconnect.
   void forget_if_empty(index device);
   /// Brings the index up to date with the record. Call after each change of a device.
   void refresh(index device);

@@ -457,6 +457,8 @@ void scheduler_core::on(const device_up& e) {
   auto device = devices_.expect(e.device.value);
   end_reservation(device);
   take_back(device, e.running, e.hello);
+  devices_.at(device).draining = e.draining;
+  devices_.at(device).distrusted = e.quarantined;
   devices_.describe(device, e.node.value, type_of(e), std::move(kinds), e.slots, e.vram_mib);
   devices_.at(device).session = e.session;
   const auto of_class = devices_.at(device).of_class;
@@ -478,9 +480,9 @@ void scheduler_core::on(const device_down& e) {
 }
 
 void scheduler_core::on(const device_drain& e) {
-  if (e.device.empty() || e.device.value.size() > name_bytes_max)
+  auto device = devices_.find(e.device.value);
+  if (device == none)
     return;
-  auto device = devices_.expect(e.device.value); // it may be told before it joins
   end_reservation(device);
   devices_.at(device).draining = true;
   devices_.at(device).distrusted = e.quarantined;

@@ -60,7 +60,8 @@ inline constexpr std::uint32_t vram_unbounded = 1u << 30;
 
 /// A device can work, or says anew what it is (a node that reconnects): what runs on it goes on. What it holds is taken
 /// back where the stage waits here; else the device gets nothing new until each is claimed (stage_running), has ended
-/// (stage_ended), or limits::reattach_ms have passed.
+/// (stage_ended), or limits::reattach_ms have passed. Whether it drains is said anew, too; a quarantine after failures
+/// goes on.
 struct device_up {
   device_id device;
   node_id node;
@@ -71,17 +72,19 @@ struct device_up {
   std::vector<held_attempt> running = {};
   std::uint64_t session = 0; // another one after each device_down; a start says for which it was decided
   std::uint64_t hello = 0;   // rises; what ended after it, and is held all the same, is held no more
+  bool draining = false;     // as device_drain
+  bool quarantined = false;  // as in device_drain
 };
 /// The device is lost: what ran there waits again, first in its account's line.
 struct device_down {
   device_id device;
 };
-/// It gets nothing new; what runs finishes. Of a device that is not there: it will join so.
+/// It gets nothing new; what runs finishes. Of a device that is not there nothing is kept: device_up says it.
 struct device_drain {
   device_id device;
   bool quarantined = false; // it is drained because the operator does not trust it
 };
-/// Ends a drain or a quarantine.
+/// Ends a drain or a quarantine, also one after failures.
 struct device_enable {
   device_id device;
 };

@@ -22,7 +22,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_request, ref, account, wei
                                                 priority, attempt_base, excluded, outgrown, near, may_run_twice)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(held_attempt, ref, attempt)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(device_up, device, node, type, kinds, slots, vram_mib, running, session,
-                                                hello)
+                                                hello, draining, quarantined)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_withdrawn, ref, up_to)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ended, ref, attempt, device, how, run_ms, hello, transfer_ms)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_running, stage, device, attempt)

@@ -99,6 +99,20 @@ class Cluster(unittest.TestCase):
         wait_until(lambda: self.head.metrics()["troupe_link_denied_total"] > denied, 20, "its key is denied")
         self.assertIsNone(self.node("gpu2"))
 
+    def works(self):
+        self.user.wait_for_job(self.user.post(RUN, {"inputs": {"ms": 2}})["job_id"], 30)
+
+    def test_what_was_said_of_a_node_is_forgotten_with_it(self):
+        for last_words in (("node", "drain", "gpu2", "--wait"), ("device", "quarantine", "gpu2/cpu0"), ("node", "list")):
+            process = self.join(self.troupe("node", "add", "gpu2"), "gpu2")
+            self.wait_for("gpu2", "connected")
+            self.head.wait_for_engines()
+            self.works()
+            self.troupe(*last_words)
+            self.troupe("node", "remove", "gpu2")
+            process.kill()
+            process.wait()
+
     def test_a_head_ends_well_while_machines_are_joined(self):
         # Heartbeats go out until the last moment: what they are sent through must still be there.
         for n in range(3):
@@ -151,26 +165,45 @@ class Cluster(unittest.TestCase):
         self.assertEqual(self.device("odd/cpu0")["state"], "draining")
         self.assertEqual(self.device("odd/cpu0")["status"], "draining")
 
+    def gpu(self, *words):
+        """A node on a machine where a library with the calls of NVIDIA's driver says that there are two cards, cuda0 and cuda2."""
+        driver = pathlib.Path(__file__).resolve().parents[1] / "unit/gpu/node/fake_cuda_driver.cpp"
+        if not (self.folder / "libcuda.so.1").exists():
+            subprocess.run(["c++", "-shared", "-fPIC", "-o", str(self.folder / "libcuda.so.1"), str(driver)], check=True)
+        token = self.folder / "gpu.token"
+        process = self.join(token.read_text() if token.exists() else self.troupe("node", "add", "gpu"), "gpu", *words, environment={"LD_LIBRARY_PATH": str(self.folder)})
+
+        def end():
+            process.send_signal(signal.SIGTERM)
+            process.wait(30 * PATIENCE)
+        return end
+
+    def test_a_device_that_is_enabled_while_it_is_away_works_when_it_is_back(self):
+        end = self.gpu()
+        wait_until(lambda: self.device("gpu/cuda2"), 20, "it is there")
+        self.troupe("device", "drain", "gpu/cuda2", "--wait")
+        end()
+        end = self.gpu("--set", "devices.disabled=cuda2")
+        wait_until(lambda: self.device("gpu/cuda2") is None, 20, "it is away")
+        self.troupe("device", "enable", "gpu/cuda2")
+        end()
+        self.gpu()
+        wait_until(lambda: self.device("gpu/cuda2"), 20, "it is back")
+        wait_until(lambda: self.device("gpu/cuda2")["status"] == "up", 5, "it gets work")
+
     def configure(self, text):
         file = self.folder / "cluster.conf"
         file.write_text(text)
         return "--config", str(file)
 
     def test_a_node_offers_what_its_own_configuration_leaves_it(self):
-        # Method: a library with the calls of NVIDIA's driver says that there are two cards, cuda0 and cuda2.
-        driver = pathlib.Path(__file__).resolve().parents[1] / "unit/gpu/node/fake_cuda_driver.cpp"
-        subprocess.run(["c++", "-shared", "-fPIC", "-o", str(self.folder / "libcuda.so.1"), str(driver)], check=True)
-        cards = {"LD_LIBRARY_PATH": str(self.folder)}
-        process = self.join(self.troupe("node", "add", "gpu"), "gpu", environment=cards)
+        end = self.gpu()
         self.wait_for("gpu", "connected")
         wait_until(lambda: self.device("gpu/cuda2"), 20, "all that there is is offered")
         self.assertEqual([self.device("gpu/cuda0")[key] for key in ("slots", "vram_mib")], [1, 24 << 10])
         self.assertIn("scene.video", self.device("gpu/cpu0")["kinds"])
-        process.send_signal(signal.SIGTERM)
-        process.wait(30 * PATIENCE)
-
-        words = self.configure("[devices]\ndisabled = ['cuda2']\nslots = ['cuda=2']\nvram_reserved_mib = ['cuda0=4096']\n[engines]\ndisabled = ['speech', 'scene.video']\n")
-        self.join(self.folder.joinpath("gpu.token").read_text(), "gpu", *words, environment=cards)
+        end()
+        self.gpu(*self.configure("[devices]\ndisabled = ['cuda2']\nslots = ['cuda=2']\nvram_reserved_mib = ['cuda0=4096']\n[engines]\ndisabled = ['speech', 'scene.video']\n"))
         wait_until(lambda: self.device("gpu/cuda2") is None, 20, "it is not offered any more")
         wait_until(lambda: (self.device("gpu/cuda0") or {}).get("status") == "up", 20, "the other one is")
         self.assertEqual([self.device("gpu/cuda0")[key] for key in ("slots", "vram_mib")], [2, 20 << 10])

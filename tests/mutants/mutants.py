@@ -100,7 +100,7 @@ MUTANTS = [
     ("a machine that nobody allowed may join", "gpu/link/zap.cpp", "good = !key.empty() && allowed_ && allowed_(key);", "good = !key.empty();", ["link_test"]),
     ("a silent node keeps its stages", "actors/cluster/cluster_actor.cpp", "if (now - n.heard_at > options_.node_timeout_ms)", "if (false)",
      ["torture/network_test.py"]),
-    ("a device that was taken out gets work after a restart", "actors/cluster/cluster_actor.cpp", "if (wanted_state(record, d.name) != enabled)", "if (false)",
+    ("a device that was taken out gets work after a restart", "actors/cluster/cluster_actor.cpp", "joined.what.draining = wanted != enabled;", "",
      ["cluster_test.py"]),
     ("a cookie of a longer name is taken for the session", "http/authentication.cpp", "pair.starts_with(name) && pair[name.size()] == '='",
      "pair.starts_with(name)", ["http_test"]),

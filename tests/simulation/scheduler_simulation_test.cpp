@@ -51,8 +51,9 @@ public:
 
   // Faults stop: every device is up and enabled, and nothing new comes.
   void calm_down() {
-    for (const auto& [id, d] : devices_) {
+    for (auto& [id, d] : devices_) {
       down_.erase(id);
+      d.draining = false;
       come_back(id);
       tell(device_enable{{id}});
     }
@@ -170,8 +171,9 @@ private:
     } else if (dice < 82) {
       cut_or_heal();
     } else if (dice < 85) {
-      auto id = any(devices_)->first;
-      if (roll(2))
+      auto& [id, d] = *any(devices_);
+      d.draining = roll(2) != 0;
+      if (d.draining)
         tell(device_drain{{id}});
       else
         tell(device_enable{{id}});

@@ -267,7 +267,7 @@ TEST(withdrawing, forgets_the_stage_when_its_device_is_lost_meanwhile) {
   EXPECT_EQ(w.core.queue_length() + w.core.running(), 0u);
 }
 
-TEST(draining, lets_what_runs_finish_and_starts_nothing_new_also_after_a_reconnect) {
+TEST(draining, lets_what_runs_finish_and_starts_nothing_new_also_where_it_joins_so) {
   world w;
   w.device("a/cpu0", 2);
   w.queue(st("one"));
@@ -277,10 +277,41 @@ TEST(draining, lets_what_runs_finish_and_starts_nothing_new_also_after_a_reconne
   EXPECT_EQ(w.why("two"), "draining");
   w.end("one");
   w.tell(device_down{{"a/cpu0"}});
-  w.device("a/cpu0", 2);
+  w.tell(device_drain{{"a/cpu0"}});
+  device_up again{{"a/cpu0"}, {"a"}, "cpu", {"null.work"}, 2};
+  again.draining = true;
+  w.tell(again);
   EXPECT_EQ(w.place_of("two"), "");
   w.tell(device_enable{{"a/cpu0"}});
   EXPECT_EQ(w.place_of("two"), "a/cpu0");
+}
+
+// What the operator wants is said when a device joins; what was said before may be of a device that was removed since.
+TEST(draining, is_over_for_a_device_that_joins_enabled) {
+  for (auto quarantined : {false, true}) {
+    world w;
+    w.device("a/cpu0");
+    w.tell(device_drain{{"a/cpu0"}, quarantined});
+    w.tell(device_down{{"a/cpu0"}});
+    w.queue(st("film"));
+    w.device("a/cpu0");
+    EXPECT_EQ(w.place_of("film"), "a/cpu0");
+  }
+}
+
+TEST(quarantine, after_failures_outlives_a_reconnect) {
+  world w;
+  w.device("a/cpu0");
+  for (const auto* job : {"one", "two", "three"}) {
+    w.queue(st(job));
+    w.end(job, outcome::device_fault);
+  }
+  w.tell(device_down{{"a/cpu0"}});
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  EXPECT_EQ(w.why("film"), "quarantined");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("film"), "a/cpu0");
 }
 
 TEST(quarantine, takes_a_device_out_that_fails_three_stages_of_two_jobs) {
