@@ -248,9 +248,11 @@ std::string joined(const std::vector<std::string>& items) {
   return out;
 }
 
+/// Where its first process finds that a setting is wrong, this one is told to end, and `status` is why.
 result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& config, const head_core& core,
                                                            const std::string& program,
-                                                           const std::atomic<bool>& stopping) {
+                                                           const std::atomic<bool>& stopping,
+                                                           std::atomic<int>& status) {
   node::supervisor_options child;
   child.argv = {program,
                 "node",
@@ -277,10 +279,17 @@ result<std::unique_ptr<node::supervisor>> start_local_node(const configuration& 
   set("devices.slots", joined(config.devices.slots));
   set("devices.vram_reserved_mib", joined(config.devices.vram_reserved_mib));
   set("engines.disabled", joined(config.engines.disabled));
-  child.on_exit = [&stopping](int status) {
+  child.on_exit = [&stopping, &status, first = true](int ended) mutable {
     if (stopping)
-      return;
-    log::error("the local node ended with status {}; it is started again", status);
+      return false;
+    if (std::exchange(first, false) && ended == exit_configuration) { // later it is the machine that has changed
+      log::critical("a setting of the local node is wrong, as said above; this head ends");
+      status = exit_configuration;
+      ::kill(::getpid(), SIGTERM);
+      return false;
+    }
+    log::error("the local node ended with status {}; it is started again", ended);
+    return true;
   };
   return node::supervisor::start(std::move(child));
 }
@@ -363,9 +372,10 @@ int serve(const serve_options& options) {
   (*core)->resume_jobs();
   hold_sweep orphans(**core);
   std::atomic<bool> stopping{false};
+  std::atomic<int> status{exit_ok};
   std::unique_ptr<node::supervisor> local;
   if (config->node.local) {
-    auto started = start_local_node(*config, **core, options.program, stopping);
+    auto started = start_local_node(*config, **core, options.program, stopping, status);
     if (!started) {
       log::critical("the local node cannot be started: {}", started.error().message);
       return exit_failure;
@@ -386,7 +396,7 @@ int serve(const serve_options& options) {
   stopping = true;
   if (local)
     local->stop();
-  return exit_ok;
+  return status;
 }
 
 } // namespace troupe::app

@@ -103,9 +103,8 @@ void process_supervisor::run() {
       state_.pid = 0;
       state_.last_status = status;
     }
-    if (options_.on_exit)
-      options_.on_exit(status);
-    if (stopping_)
+    auto goes_on = !options_.on_exit || options_.on_exit(status);
+    if (stopping_ || !goes_on)
       return;
     if (steady_ms() - began >= options_.settled_ms)
       backoff = options_.backoff_ms;

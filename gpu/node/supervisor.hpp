@@ -20,8 +20,9 @@ struct supervisor_options {
   std::int64_t backoff_max_ms = 30'000;
   std::int64_t settled_ms = 60'000; // a child that lived so long starts the backoff over
   std::int64_t grace_ms = 12'000;   // between SIGTERM and SIGKILL
-  /// How a child ended: an exit status, or minus the signal. On the supervisor's thread.
-  std::function<void(int status)> on_exit;
+  /// How a child ended: an exit status, or minus the signal; false: no other one is started. On the supervisor's
+  /// thread.
+  std::function<bool(int status)> on_exit;
 };
 
 struct supervisor_state {

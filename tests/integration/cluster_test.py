@@ -231,6 +231,13 @@ class Cluster(unittest.TestCase):
         self.assertEqual((local["id"], local["slots"]), ("local/cpu0", 3))
         self.assertEqual([kind for kind in local["kinds"] if kind == "scene.video" or kind.startswith("speech.")], [])
 
+    def test_a_head_does_not_start_whose_local_node_has_no_such_device(self):
+        data = self.folder / "studio"
+        done = subprocess.run([BINARY, "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--set", "devices.disabled=gpu0"],
+                              capture_output=True, text=True, timeout=60 * PATIENCE, check=False, env=clean_environment())
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("devices.disabled names `gpu0`, which this machine does not have; it has cpu0", done.stderr)
+
     def test_what_cannot_be_is_said(self):
         self.troupe("node", "add", "here")
         for words, said in ((("node", "add", "here"), "there is a node of that name"), (("node", "add", "A B"), "name"), (("node", "rotate", "nobody"), "no node"),

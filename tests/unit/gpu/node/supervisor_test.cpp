@@ -85,12 +85,29 @@ TEST(supervisor, a_child_inherits_no_files_but_its_output) {
   EXPECT_LE(std::stoi(read_file(out)), 4) << "0, 1, 2 and the listing itself";
 }
 
+TEST(supervisor, starts_no_other_child_where_its_owner_does_not_want_one) {
+  auto options = shell("exit 78");
+  options.backoff_ms = 1;
+  std::atomic<int> ends{0};
+  options.on_exit = [&](int status) {
+    EXPECT_EQ(status, 78);
+    return ++ends < 3;
+  };
+  auto child = supervisor::start(options).value();
+  ASSERT_TRUE(wait_until([&] { return ends >= 3; }));
+  child->stop();
+  EXPECT_EQ(child->state().starts, 3u);
+}
+
 TEST(supervisor, a_program_that_is_not_there_is_told_and_tried_again) {
   supervisor_options options;
   options.argv = {"/no/such/program"};
   options.backoff_ms = 5;
   std::atomic<int> ends{0};
-  options.on_exit = [&](int status) { ends += status == 127 ? 1 : 0; };
+  options.on_exit = [&](int status) {
+    ends += status == 127 ? 1 : 0;
+    return true;
+  };
   auto child = supervisor::start(options).value();
   EXPECT_TRUE(wait_until([&] { return ends >= 3; }));
   EXPECT_EQ(supervisor::start({}).error().code, "malformed");
