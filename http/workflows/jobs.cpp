@@ -5,7 +5,6 @@
 #include "http/bridge/views.hpp"
 #include "http/resume.hpp"
 #include "http/workflows/log_entry.hpp"
-#include "http/workflows/wait_watch.hpp"
 
 #include <algorithm>
 
@@ -64,6 +63,17 @@ asio::awaitable<void> stream(const head& h, identity who, std::string job, std::
         co_return;
     }
   }
+}
+
+problem too_many_watch() {
+  auto most = std::to_string(watch_places::of_account_max);
+  return {429,
+          "rate_limited",
+          "The account has " + most +
+              " streams open that tell why stages wait, as many as it may; close one, or ask "
+              "without 'waiting'",
+          {{"retry_after", 2}},
+          {}};
 }
 
 } // namespace
@@ -191,15 +201,21 @@ asio::awaitable<reply> repair(const head& h, blob_guard& guard, const request& r
   co_return reply::of(std::move(answer));
 }
 
-asio::awaitable<reply> job_events(const head& h, const request& r, events_query query) {
+asio::awaitable<reply> job_events(const head& h, const watch_places& places, const request& r, events_query query) {
   auto id = r.param("id");
   auto row = read_job(h.database, r.who->account, id);
   if (!row)
     co_return not_found();
+  std::optional<wait_watch> waits;
+  if (query.waiting) {
+    auto place = places.take(r.who->account);
+    if (!place)
+      co_return too_many_watch();
+    waits.emplace(h.actors, id, std::move(place));
+  }
   auto who = *r.who;
   // What the account's log had before the job began is not of it: nobody's old cursor makes the head read all of that.
   auto cursor = std::max(resume_after(r).value_or(0), row->value("feed_before", std::uint64_t{0}));
-  auto waits = query.waiting ? std::optional<wait_watch>(std::in_place, h.actors, id) : std::nullopt;
   co_return reply::events(
       [&h, who, id, cursor, waits](event_sink& sink) { return stream(h, who, id, cursor, waits, sink); });
 }
@@ -265,12 +281,16 @@ std::vector<endpoint> endpoints(const head& h, blob_guard& guard) {
        .operation = "job_events",
        .summary = "The job's events (SSE); Last-Event-ID resumes without a gap or a repeat",
        .description =
+           std::string{} +
            "state, stage, progress, preview, charge, artifact, done; each has an id. With ?waiting=true also "
            "waiting, without an id: for the first 64 of the stages that wait the stage, index, code, reason, "
-           "position and eta_ms, when they have changed, looked at every two seconds.",
+           "position and eta_ms, when they have changed, looked at every two seconds; an account has at most " +
+           std::to_string(watch_places::of_account_max) + " such streams open, one more is 429.",
        .tags = {"Jobs"},
        .produces = "text/event-stream"},
-      [&h](const request& r, nothing, events_query query) { return job_events(h, r, query); }));
+      [&h, places = watch_places{}](const request& r, nothing, events_query query) {
+        return job_events(h, places, r, query);
+      }));
   out.push_back(declare({.path = "/api/events",
                          .operation = "account_events",
                          .summary = "The events of all jobs of the account (SSE)",

@@ -5,6 +5,7 @@
 #include "http/bridge/blob_guard.hpp"
 #include "http/bridge/head.hpp"
 #include "http/endpoint.hpp"
+#include "http/workflows/wait_watch.hpp"
 
 namespace troupe::http::workflows {
 
@@ -38,7 +39,8 @@ asio::awaitable<reply> job(const head& h, const request& r);
 asio::awaitable<reply> cancel(const head& h, const request& r);
 /// Checks all files of the job, and has the stages run again whose files are damaged or gone.
 asio::awaitable<reply> repair(const head& h, blob_guard& guard, const request& r);
-asio::awaitable<reply> job_events(const head& h, const request& r, events_query query);
+/// Told also why stages wait, where there is a place for it: 429 where not.
+asio::awaitable<reply> job_events(const head& h, const watch_places& places, const request& r, events_query query);
 asio::awaitable<reply> account_events(const head& h, const request& r);
 
 } // namespace troupe::http::workflows

@@ -4,6 +4,19 @@
 
 namespace troupe::http::workflows {
 
+std::shared_ptr<void> watch_places::take(const std::string& account) const {
+  std::lock_guard guard(counts_->mutex);
+  auto& taken = counts_->taken[account];
+  if (taken == of_account_max)
+    return nullptr;
+  ++taken;
+  return {counts_.get(), [all = counts_, account](void*) {
+            std::lock_guard again(all->mutex);
+            if (--all->taken.at(account) == 0)
+              all->taken.erase(account);
+          }};
+}
+
 void wait_watch::heard(const log_entry& entry) {
   if (entry.event != "stage")
     return;

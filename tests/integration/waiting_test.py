@@ -1,5 +1,6 @@
 """Why stages wait, with their position and when they should begin: told of each of them by the job, the queue and the job's stream, also
 of those that wait outside of the scheduler's queue."""
+import contextlib
 import json
 import time
 import unittest
@@ -8,6 +9,7 @@ from scheduling_test import Scheduling, one_stage
 from studio import PATIENCE, wait_until
 
 STAGES = 12  # more than ten: "10" is before "2" only as text
+STREAMS = 16  # of an account at a time
 FIELDS = {"index", "stage", "code", "reason", "position", "eta_ms"}
 
 
@@ -100,6 +102,27 @@ class InLine(Waiting):
         self.assertEqual(self.of_job(job)[0]["code"], "draining")
         self.troupe("device", "enable", "one/cpu0")
         self.assertEqual([name for _, name, _ in stream][-1], "done")
+
+    def test_an_account_has_a_few_streams_that_say_why_at_a_time(self):
+        self.join("one")
+        self.troupe("device", "drain", "one/cpu0", "--wait")
+        job = self.run_one("plain", 0)
+        path = f"/api/jobs/{job}/events?waiting=true"
+        streams = [self.user.stream(path) for _ in range(STREAMS)]
+        for stream in streams:
+            next(stream)  # it is open
+        refused = self.user.send("GET", path)
+        self.assertEqual((refused.status, refused.headers["retry-after"]), (429, "2"))
+        self.assertIn(f"{STREAMS} streams", refused.json["error"])
+        next(self.user.stream(f"/api/jobs/{job}/events"))  # one that does not ask for it
+        other = self.head.user("other", tier="studio", grant=1)
+        next(other.stream(f"/api/jobs/{other.run('plain', {'ms': 0})['job_id']}/events?waiting=true"))
+        streams.pop().close()
+
+        def one_more():
+            with contextlib.suppress(AssertionError):
+                return next(self.user.stream(path))
+        wait_until(one_more, 20, "what is closed makes room")
 
     def test_a_stage_that_backs_off_says_when_it_is_tried_again(self):
         self.join("one")

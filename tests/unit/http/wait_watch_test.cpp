@@ -70,8 +70,22 @@ struct WaitWatch : ::testing::Test {
   std::atomic<int> asked{0};
 };
 
+TEST(WatchPlaces, AnAccountHasSoManyAtATimeAndGetsThemBack) {
+  watch_places places;
+  std::vector<std::shared_ptr<void>> taken;
+  for (std::size_t i = 0; i < watch_places::of_account_max; ++i)
+    ASSERT_TRUE(taken.emplace_back(places.take("a")));
+  EXPECT_FALSE(watch_places{places}.take("a"));
+  EXPECT_TRUE(places.take("b")) << "another account has its own";
+  taken.pop_back();
+  EXPECT_TRUE(places.take("a"));
+  EXPECT_TRUE(places.take("a")) << "it was given back at once";
+  taken.clear();
+  EXPECT_TRUE(places.take("a"));
+}
+
 TEST_F(WaitWatch, TellsAgainOnlyWhatHasChangedAndNotForTheEstimate) {
-  wait_watch watch(actors, "j", 0);
+  wait_watch watch(actors, "j", nullptr, 0);
   rows = {row(2, "busy", 1, 100), row(10, "busy", 2, 200)};
   EXPECT_EQ(look(watch), (told{{2, 1}, {10, 2}}));
   rows = {row(2, "busy", 1, 90), row(10, "busy", 2, 190)};
@@ -83,7 +97,7 @@ TEST_F(WaitWatch, TellsAgainOnlyWhatHasChangedAndNotForTheEstimate) {
 }
 
 TEST_F(WaitWatch, TellsOfAStageAgainThatRanAndWaitsOnceMore) {
-  wait_watch watch(actors, "j", 0);
+  wait_watch watch(actors, "j", nullptr, 0);
   rows = {row(0, "busy", 1), row(1, "busy", 2)};
   look(watch);
   watch.heard(entry("stage", 0));
@@ -91,7 +105,7 @@ TEST_F(WaitWatch, TellsOfAStageAgainThatRanAndWaitsOnceMore) {
 }
 
 TEST_F(WaitWatch, AsksNoMoreWhileNothingWaits) {
-  wait_watch watch(actors, "j", 0);
+  wait_watch watch(actors, "j", nullptr, 0);
   EXPECT_EQ(look(watch), told{});
   EXPECT_EQ(asked, 1) << "at first it cannot know";
   watch.heard(entry("progress", 0));
@@ -105,7 +119,7 @@ TEST_F(WaitWatch, AsksNoMoreWhileNothingWaits) {
 }
 
 TEST_F(WaitWatch, AsksNoMoreOftenThanItIsToHoweverMuchIsHeard) {
-  wait_watch watch(actors, "j", 60'000);
+  wait_watch watch(actors, "j", nullptr, 60'000);
   rows = {row(0, "busy", 1)};
   look(watch);
   watch.heard(entry("stage", 0));
