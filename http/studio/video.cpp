@@ -67,19 +67,6 @@ const json* foremost(const json& waiting) {
   return found == waiting.end() ? nullptr : &*found;
 }
 
-json unanswered() { return {{"count", nullptr}, {"stages", nullptr}}; }
-
-/// Why stages of the job wait, as explain_job answers it.
-asio::awaitable<json> waits_of(const head& h, const std::string& job) {
-  explain_job ask;
-  ask.job = job;
-  ask.stages_max = queue_waiting_stages;
-  auto answer = co_await h.actors.ask(std::move(ask));
-  if (!answer)
-    co_return unanswered();
-  co_return std::move(answer->value);
-}
-
 json generation_row(std::uint64_t number, const std::string& id, const json& job) {
   auto inputs = job.value("inputs", json::object());
   auto status = job.value("status", std::string{});
@@ -182,13 +169,29 @@ asio::awaitable<reply> cancel(const head& h, const request& r, cancel_body body)
   co_return reply::of(std::move(answer));
 }
 
+asio::awaitable<std::vector<json>> waits_of(gateway& actors, std::vector<std::string> jobs) {
+  std::vector<json> out(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    explain_job ask;
+    ask.job = jobs[i];
+    ask.stages_max = queue_waiting_stages;
+    auto answer = co_await actors.ask(std::move(ask));
+    if (answer)
+      out[i] = std::move(answer->value);
+    else if (read_refusal(answer.error()).why == refusal::unavailable)
+      break; // nobody is to wait for each of fifty that a slow disk keeps
+  }
+  co_return out;
+}
+
 asio::awaitable<reply> queue(const head& h, const request& r) {
   read_queue read;
   read.account = r.who->account;
   auto state = co_await h.actors.ask_scheduler(std::move(read));
   if (!state)
     co_return problem_of(state.error());
-  std::vector<std::pair<std::string, json>> active;
+  std::vector<std::string> active;
+  std::vector<json> jobs;
   std::size_t looked_at = 0;
   bool more = false;
   newest_jobs(h, r.who->account, [&](std::uint64_t, const std::string& id) {
@@ -197,24 +200,23 @@ asio::awaitable<reply> queue(const head& h, const request& r) {
       return false;
     ++looked_at;
     auto job = read_job(h.database, r.who->account, id);
-    if (job && is_active(*job))
-      active.emplace_back(id, std::move(*job));
+    if (job && is_active(*job)) {
+      active.push_back(id);
+      jobs.push_back(std::move(*job));
+    }
     return true;
   });
   json rows = json::array();
   std::uint64_t first = no_position;
-  bool answers = true;
-  for (auto& [id, job] : active) {
-    json waits = unanswered();
-    if (answers)
-      waits = co_await waits_of(h, id);
-    answers = !waits["stages"].is_null(); // nobody is to wait for each of fifty that a slow disk keeps
-    json row = {{"job_id", id},
-                {"status", studio_status(job.value("status", std::string{}))},
-                {"state", job.value("status", std::string{})},
-                {"workflow", job.value("workflow", std::string{})}};
-    row["waiting_count"] = waits["count"];
-    row["waiting"] = std::move(waits["stages"]);
+  auto waits = co_await waits_of(h.actors, active);
+  for (std::size_t i = 0; i < active.size(); ++i) {
+    auto state_now = jobs[i].value("status", std::string{});
+    json row = {{"job_id", active[i]},
+                {"status", studio_status(state_now)},
+                {"state", state_now},
+                {"workflow", jobs[i].value("workflow", std::string{})}};
+    row["waiting_count"] = waits[i]["count"]; // null where it did not answer
+    row["waiting"] = std::move(waits[i]["stages"]);
     if (auto next = foremost(row["waiting"])) {
       for (const char* name : {"position", "code", "reason", "eta_ms"})
         row[name] = next->at(name);

@@ -64,6 +64,9 @@ std::vector<endpoint> video_endpoints(const head& h, blob_guard& guard);
 asio::awaitable<reply> generate(const head& h, const request& r, generate_body body);
 asio::awaitable<reply> status(const head& h, const request& r, status_query query);
 asio::awaitable<reply> cancel(const head& h, const request& r, cancel_body body);
+/// Why stages of each of the jobs wait, as explain_job answers it; null of a job that does not. After one that is
+/// `unavailable` no other is asked.
+asio::awaitable<std::vector<json>> waits_of(gateway& actors, std::vector<std::string> jobs);
 asio::awaitable<reply> queue(const head& h, const request& r);
 asio::awaitable<reply> models(const head& h);
 asio::awaitable<reply> generations(const head& h, const request& r, page_query query);

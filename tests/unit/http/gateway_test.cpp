@@ -1,6 +1,7 @@
 #include "http/bridge/gateway.hpp"
 
 #include "common/clock.hpp"
+#include "http/studio/video.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -55,6 +56,35 @@ TEST_F(Gateway, BringsTheAnswer) {
   auto answer = ask(own);
   ASSERT_TRUE(answer && *answer);
   EXPECT_EQ((*answer)->value["account"], "a1");
+}
+
+// A job may end, and be forgotten, between a list of jobs and the question why its stages wait.
+TEST_F(Gateway, TheQueueAsksOnUntilAJobIsUnavailable) {
+  std::vector<std::string> asked;
+  others->directory = system.spawn([&asked]() -> caf::behavior {
+    return {[&asked](route& r) -> caf::result<description> {
+      asked.push_back(r.id);
+      if (r.id == "gone")
+        return refuse(refusal::not_found, "no such job");
+      if (r.id == "slow")
+        return refuse(refusal::unavailable, "the disk is slow");
+      return description{{{"count", 1}, {"stages", json::array({r.id})}}};
+    }};
+  });
+  gateway own(system, others);
+  std::vector<json> waits;
+  auto all = [&]() -> asio::awaitable<void> {
+    std::vector<std::string> jobs{"one", "gone", "two", "slow", "three"};
+    waits = co_await studio::waits_of(own, std::move(jobs));
+  };
+  asio::co_spawn(io, all, [](std::exception_ptr why) { EXPECT_FALSE(why); });
+  io.run_for(std::chrono::seconds(20));
+  EXPECT_EQ(asked, (std::vector<std::string>{"one", "gone", "two", "slow"}));
+  ASSERT_EQ(waits.size(), 5u);
+  EXPECT_EQ(waits[0]["stages"][0], "one");
+  EXPECT_TRUE(waits[1].is_null());
+  EXPECT_EQ(waits[2]["stages"][0], "two");
+  EXPECT_TRUE(waits[3].is_null() && waits[4].is_null());
 }
 
 TEST_F(Gateway, WhoIsNotAnsweredInTimeIsTold) {
