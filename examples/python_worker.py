@@ -99,23 +99,24 @@ class Worker:
 
     def draw(self, a):
         """Makes the film a step at a time, or yields why it cannot be made. Whoever closes it ends the program."""
-        process, began, tell_at = None, time.monotonic(), 0
+        process, ended, began, tell_at = None, None, time.monotonic(), 0
         try:
             with tempfile.TemporaryDirectory(prefix="troupe-worker-") as folder:
                 film, progress, preview = (pathlib.Path(folder, name) for name in ("film.mp4", "progress", "preview.jpg"))
                 process = subprocess.Popen(command(a.params, folder))
-                while process.poll() is None:
+                while ended is None:
+                    ended = process.poll()  # what there is at the end is told, too
                     if time.monotonic() - began > a.timeout_s:
                         yield "timeout", "it took longer than it may"
-                    if self.welcomed and time.monotonic() >= tell_at and progress.exists():
+                    if self.welcomed and (time.monotonic() >= tell_at or ended == 0) and progress.exists():
                         frame = progress.read_text().rpartition("frame=")[2].partition("\n")[0]
                         self.send("progress", ref=a.ref, fraction=min(1.0, int(frame or 0) / a.params["frames"]), step="drawing")
                         if preview.exists() and len(jpeg := preview.read_bytes()) <= PREVIEW_MAX:
                             self.send("preview", ref=a.ref, jpeg=jpeg)
                         tell_at = time.monotonic() + 0.5
                     yield
-                if process.returncode:
-                    yield "unknown", f"ffmpeg ended with {process.returncode}"
+                if ended:
+                    yield "unknown", f"ffmpeg ended with {ended}"
                 a.film = film.read_bytes()
                 a.sha256 = hashlib.sha256(a.film).hexdigest()
         except OSError as error:  # no ffmpeg, no room for its files
