@@ -68,6 +68,8 @@ void fair_queue::correct(index account, std::span<const index> pools, virtual_ti
     own.time += std::max<virtual_time>(0, amount - own.owed);
     own.owed = std::max<virtual_time>(0, own.owed - amount);
     most_owed = std::max(most_owed, own.owed);
+    if (clocks_[pool].account == account)
+      clocks_[pool].time = std::min(clocks_[pool].time, own.time - own.owed);
   }
   if (most_owed > owed_max || accounts_[account].lines.empty())
     settle_debt(account);
@@ -96,6 +98,8 @@ void fair_queue::forget_idle(timestamp before) {
     const auto& record = accounts_[sweep_];
     if (record.waiting == 0 && record.running == 0 && record.idle_since < before) {
       account_by_id_.erase(flat_index::hash_of(record.id), sweep_);
+      for (auto& clock : clocks_)
+        clock.account = clock.account == sweep_ ? none : clock.account;
       accounts_.remove(sweep_);
     }
   }
@@ -122,7 +126,7 @@ index fair_queue::find_bucket(const requirement& wanted) const {
 index fair_queue::add_pool(index like) {
   widen(uses_, accounts_.end(), pools_, pools_ + 1);
   auto at = static_cast<index>(pools_++);
-  clocks_.push_back(like == none ? 0 : clocks_[like]);
+  clocks_.push_back(like == none ? pool_clock{} : clocks_[like]);
   if (like != none)
     for (index account = 0; account < accounts_.end(); ++account) {
       use(account, at).time = use(account, like).time;
@@ -134,7 +138,8 @@ index fair_queue::add_pool(index like) {
 
 void fair_queue::advance(index account, std::span<const index> pools) {
   for (auto pool : pools)
-    clocks_[pool] = std::max(clocks_[pool], time_of(account, pool));
+    if (auto own = time_of(account, pool); own >= clocks_[pool].time)
+      clocks_[pool] = {own, account};
 }
 
 index fair_queue::add_shelf() {
@@ -261,7 +266,7 @@ index fair_queue::join(index account, index bucket, timestamp now) {
   auto pool = fronts_[bucket].pool;
   auto& own = use(account, pool);
   // Idling earns nothing, and a line where nothing can be served not much.
-  auto earliest = own.lines == 0 ? clocks_[pool] : clocks_[pool] - credit_max;
+  auto earliest = clocks_[pool].time - (own.lines == 0 ? 0 : credit_max);
   raise(own, earliest);
   own.owed = std::min(own.owed, own.time - earliest);
   auto at = lines_.add();
@@ -442,7 +447,7 @@ void fair_queue::unpark(index account, timestamp now, std::vector<index>& bucket
     auto& line = lines_[at];
     const auto& front = fronts_[line.bucket];
     if (on_shelf(account, front.shelf).ticket == 0) {
-      raise(use(account, front.pool), clocks_[front.pool]); // the cap is a limit, not a claim on later
+      raise(use(account, front.pool), clocks_[front.pool].time); // the cap is a limit, not a claim on later
       buckets.push_back(line.bucket);
     }
     if (line.parked) {

@@ -222,8 +222,14 @@ private:
   index sweep_ = 0;
   slab<account_record> accounts_;
   std::size_t pools_ = 0;
-  std::vector<pool_use> uses_;       // by account and pool
-  std::vector<virtual_time> clocks_; // by pool: the highest time of an account that was served there in its turn
+  std::vector<pool_use> uses_; // by account and pool
+  /// The highest time of an account that was served in its turn, and whose it was: what that account gets back it never
+  /// had, so it was not the time of anyone.
+  struct pool_clock {
+    virtual_time time = 0;
+    index account = none;
+  };
+  std::vector<pool_clock> clocks_; // by pool
   struct shelf_record {
     index pool = none;
     std::uint64_t taken = 0;

@@ -120,6 +120,8 @@ MUTANTS = [
      "auto is_fresh = now_ - warm.loaded < limits_.residency_min_ms;", "auto is_fresh = false;", ["scheduler_test"]),
     ("a device is kept for whoever waits for its turn", "actors/scheduler/scheduler_placement.cpp",
      "if (next && turn_of(front, next->key) <= turn)", "if (next && turn_of(front, next->key) <= turn + 1'000'000'000'000)", ["scheduler_test"]),
+    ("who comes joins behind what was given back", "actors/scheduler/fair_queue.cpp", "if (clocks_[pool].account == account)", "if (false)",
+     ["scheduler_test"]),
     ("a loaded model goes first for ever", "actors/scheduler/scheduler_placement.cpp",
      "on_loaded_us >= limits_.warm_run_max_ms * 1000", "on_loaded_us < 0", ["scheduler_test"]),
     ("what is let in may delay the one that a device is kept for", "actors/scheduler/scheduler_reservations.cpp",

@@ -403,6 +403,32 @@ TEST(fairness, a_newcomer_does_not_join_behind_what_was_served_elsewhere) {
   EXPECT_NEAR(of_second, 10, 1);
 }
 
+// Goal: what was charged and given back keeps nobody who comes waiting. Method: an account fills the devices with
+// stages that take a hundredth of what they are thought to.
+TEST(fairness, a_newcomer_does_not_join_behind_estimates_that_were_wrong) {
+  world w;
+  w.device("a/cpu0", 32);
+  int n = 0;
+  auto queue = [&](const std::string& account) {
+    w.queue(st(account + std::to_string(n++)).of(account).takes(600'000));
+  };
+  auto end_next = [&] {
+    auto next = std::min_element(w.running.begin(), w.running.end(),
+                                 [](const auto& a, const auto& b) { return a.second.attempt < b.second.attempt; });
+    return only<start>(w.end(next->first, outcome::ok, 6'000));
+  };
+  for (int i = 0; i < 200; ++i)
+    queue("first");
+  for (int i = 0; i < 40; ++i)
+    end_next();
+  for (int i = 0; i < 100; ++i)
+    queue("second");
+  int of_second = 0;
+  for (int i = 0; i < 64; ++i)
+    of_second += end_next()->ref.job.value.starts_with("second") ? 1 : 0;
+  EXPECT_NEAR(of_second, 32, 3);
+}
+
 TEST(fairness, a_class_that_waits_for_other_devices_takes_no_other_class_its_minimum_share) {
   limits bounds;
   bounds.preemptible_lag_ms = 24 * 3'600'000;
