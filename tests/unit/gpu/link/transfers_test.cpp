@@ -271,7 +271,7 @@ TEST_F(transfers_test, an_upload_that_nothing_comes_for_is_kept_for_some_time_wh
 }
 
 TEST_F(transfers_test, an_upload_that_goes_on_is_kept_for_as_long_as_it_does) {
-  const auto kept_ms = 500 * troupe::link::support::patience();
+  const auto kept_ms = 1500 * troupe::link::support::patience();
   head_transfers hasty{blobs, callbacks(), {.kept_ms = kept_ms}};
   const auto hash = sha256_hex("ax");
   begin_and_lose(hasty, hash, 2, "a");
