@@ -1,0 +1,208 @@
+#include "world.hpp"
+
+namespace troupe::scheduling::testing {
+
+using st = stage_builder;
+
+TEST(draining, lets_what_runs_finish_and_starts_nothing_new_also_where_it_joins_so) {
+  world w;
+  w.device("a/cpu0", 2);
+  w.queue(st("one"));
+  w.tell(device_drain{{"a/cpu0"}});
+  w.queue(st("two"));
+  EXPECT_EQ(w.place_of("one"), "a/cpu0");
+  EXPECT_EQ(w.why("two"), "draining");
+  w.end("one");
+  w.tell(device_down{{"a/cpu0"}});
+  w.tell(device_drain{{"a/cpu0"}});
+  device_up again{{"a/cpu0"}, {"a"}, "cpu", {"null.work"}, 2};
+  again.draining = true;
+  w.tell(again);
+  EXPECT_EQ(w.place_of("two"), "");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("two"), "a/cpu0");
+}
+
+// What the operator wants is said when a device joins; what was said before may be of a device that was removed since.
+TEST(draining, is_over_for_a_device_that_joins_enabled) {
+  for (auto quarantined : {false, true}) {
+    world w;
+    w.device("a/cpu0");
+    w.tell(device_drain{{"a/cpu0"}, quarantined});
+    w.tell(device_down{{"a/cpu0"}});
+    w.queue(st("film"));
+    w.device("a/cpu0");
+    EXPECT_EQ(w.place_of("film"), "a/cpu0");
+  }
+}
+
+TEST(quarantine, after_failures_outlives_a_reconnect) {
+  world w;
+  w.device("a/cpu0");
+  for (const auto* job : {"one", "two", "three"}) {
+    w.queue(st(job));
+    w.end(job, outcome::device_fault);
+  }
+  w.tell(device_down{{"a/cpu0"}});
+  w.device("a/cpu0");
+  w.queue(st("film"));
+  EXPECT_EQ(w.why("film"), "quarantined");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("film"), "a/cpu0");
+}
+
+TEST(quarantine, takes_a_device_out_that_fails_three_stages_of_two_jobs) {
+  world w;
+  w.device("a/cpu0");
+  for (const auto* job : {"one", "two", "three", "four"})
+    w.queue(st(job));
+  EXPECT_FALSE(only<quarantined>(w.end("one", outcome::device_fault)));
+  EXPECT_FALSE(only<quarantined>(w.end("two", outcome::device_fault)));
+  auto out = w.end("three", outcome::device_fault);
+  EXPECT_EQ(only<quarantined>(out)->device.value, "a/cpu0");
+  EXPECT_FALSE(only<start>(out).has_value());
+  EXPECT_EQ(w.why("four"), "quarantined");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("four"), "a/cpu0");
+}
+
+TEST(quarantine, does_not_blame_the_device_for_one_bad_job) {
+  world w;
+  w.device("a/cpu0");
+  for (int i = 0; i < 5; ++i) {
+    w.queue(st("bad"));
+    EXPECT_FALSE(only<quarantined>(w.end("bad", outcome::device_fault)));
+  }
+}
+
+TEST(quarantine, forgives_after_a_success_and_blames_only_faults_of_the_device) {
+  world w;
+  w.device("a/cpu0");
+  for (int i = 0; i < 12; ++i) {
+    auto job = "j" + std::to_string(i);
+    w.queue(st(job));
+    auto how = i % 3 == 2 ? outcome::ok : outcome::device_fault;
+    EXPECT_FALSE(only<quarantined>(w.end(job, how)));
+  }
+  for (int i = 0; i < 12; ++i) {
+    w.queue(st("film"));
+    EXPECT_FALSE(only<quarantined>(w.end("film", outcome::bad_input)));
+  }
+}
+
+TEST(quarantine, ends_by_time_and_comes_back_with_the_next_failure) {
+  world w;
+  w.device("a/cpu0");
+  for (const auto* job : {"one", "two", "three"}) {
+    w.queue(st(job));
+    w.end(job, outcome::device_fault);
+  }
+  w.now += limits{}.quarantine_ms;
+  EXPECT_EQ(only<released>(w.tell(tick{}))->device.value, "a/cpu0");
+  w.queue(st("four"));
+  EXPECT_TRUE(only<quarantined>(w.end("four", outcome::device_fault)).has_value());
+}
+
+TEST(quarantine, by_an_operator_ends_with_his_word_and_not_by_time) {
+  world w;
+  w.device("a/cpu0");
+  w.tell(device_drain{{"a/cpu0"}, true});
+  w.queue(st("film"));
+  EXPECT_EQ(w.why("film"), "quarantined");
+  w.now += 10'000'000;
+  w.tell(tick{});
+  EXPECT_EQ(w.why("film"), "quarantined");
+  w.tell(device_drain{{"a/cpu0"}});
+  EXPECT_EQ(w.why("film"), "draining");
+  w.tell(device_enable{{"a/cpu0"}});
+  EXPECT_EQ(w.place_of("film"), "a/cpu0");
+}
+
+TEST(exclusion, keeps_a_stage_from_a_device_that_failed_it_while_another_could_run_it) {
+  world w;
+  w.device("a/cpu0", 4);
+  w.device("b/cpu0");
+  w.queue(st("other").without("a/cpu0"));
+  w.queue(st("film").without("a/cpu0"));
+  EXPECT_EQ(w.place_of("other"), "b/cpu0");
+  EXPECT_EQ(w.place_of("film"), "");
+  EXPECT_EQ(w.why("film"), "busy");
+  w.end("other");
+  EXPECT_EQ(w.place_of("film"), "b/cpu0");
+}
+
+// Goal: a stage never waits for a device that does not come back while one that failed it could run it. Method: the
+// other one goes in each way a device can go, after the stage was queued.
+TEST(exclusion, ends_when_the_other_device_goes) {
+  const std::vector<std::pair<std::string, event>> ways = {
+      {"down", device_down{{"b/cpu0"}}},
+      {"draining", device_drain{{"b/cpu0"}}},
+      {"smaller", device_up{{"b/cpu0"}, {"b"}, "cuda", {"null.work"}, 1, 500}},
+      {"of other use", device_up{{"b/cpu0"}, {"b"}, "cuda", {"null.other"}, 1, 8'000}}};
+  for (const auto& [how, goes] : ways) {
+    SCOPED_TRACE(how);
+    world w;
+    w.device("a/cpu0", 1, 8'000);
+    w.device("b/cpu0", 1, 8'000);
+    w.queue(st("other").without("a/cpu0").vram(1'000));
+    w.queue(st("film").without("a/cpu0").vram(1'000));
+    EXPECT_EQ(w.place_of("film"), "");
+    w.tell(goes);
+    EXPECT_EQ(w.place_of("film"), "");
+    w.tell(tick{});
+    EXPECT_EQ(w.place_of("film"), "a/cpu0");
+  }
+}
+
+TEST(exclusion, ends_when_the_other_device_is_quarantined_and_holds_again_when_it_is_enabled) {
+  world w;
+  w.device("a/cpu0");
+  w.device("b/cpu0");
+  w.queue(st("long")); // on one of them; the other is kept busy below
+  auto busy = w.place_of("long");
+  auto other = std::string(busy == "a/cpu0" ? "b/cpu0" : "a/cpu0");
+  for (const auto* job : {"one", "two", "three"}) {
+    w.queue(st(job));
+    w.end(job, outcome::device_fault);
+  }
+  w.queue(st("film").without(busy));
+  EXPECT_EQ(w.core.inspect()["buckets"][0]["excluded"].size(), 0u) << "the other is no device to wait for";
+  w.tell(device_enable{{other}});
+  EXPECT_EQ(w.place_of("film"), other);
+}
+
+TEST(exclusion, holds_again_when_another_device_comes) {
+  world w;
+  w.device("a/cpu0");
+  w.queue(st("long"));
+  w.queue(st("film").without("a/cpu0"));
+  w.device("b/cpu0", 1, 0, {"null.work"});
+  EXPECT_EQ(w.place_of("film"), "b/cpu0") << "it has room, and takes whatever waits";
+  w.queue(st("second").without("a/cpu0"));
+  w.tell(tick{});
+  w.end("long");
+  EXPECT_EQ(w.place_of("second"), "") << "a/cpu0 failed it";
+  w.end("film");
+  EXPECT_EQ(w.place_of("second"), "b/cpu0");
+}
+
+TEST(exclusion, by_lack_of_memory_asks_for_more_than_the_device_has_while_there_is_more) {
+  world w;
+  w.device("a/cuda0", 4, 8'000);
+  w.device("b/cuda0", 1, 24'000, {"null.other"});
+  auto film = st("film").vram(5'000).without("a/cuda0");
+  film.asked.outgrown = {{"a/cuda0"}, {"unknown/cuda0"}};
+  w.queue(film);
+  EXPECT_EQ(w.place_of("film"), "a/cuda0") << "none that offers the kind is larger";
+  w.end("film", outcome::out_of_memory);
+  w.device("c/cuda0", 1, 12'000);
+  w.queue(st("long").vram(10'000));
+  ASSERT_EQ(w.place_of("long"), "c/cuda0");
+  w.queue(film);
+  EXPECT_EQ(w.place_of("film"), "") << "it waits for the larger one";
+  w.tell(device_drain{{"c/cuda0"}});
+  w.tell(tick{});
+  EXPECT_EQ(w.place_of("film"), "a/cuda0") << "which is no more";
+}
+
+} // namespace troupe::scheduling::testing

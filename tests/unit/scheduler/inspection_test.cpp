@@ -1,0 +1,97 @@
+#include "world.hpp"
+
+namespace troupe::scheduling::testing {
+
+using st = stage_builder;
+
+TEST(why_waiting, says_what_is_missing) {
+  limits bounds;
+  bounds.in_flight_per_account = 1;
+  world w(bounds);
+  auto text = [&](const std::string& job) { return w.core.why_waiting({{job}, 0})->text; };
+  w.queue(st("film").vram(40'000));
+  EXPECT_EQ(text("film"), "no device that is up offers null.work");
+  w.device("a/gpu", 1, 24'000);
+  EXPECT_EQ(text("film"),
+            "it needs 40000 MiB of device memory; the largest device that offers null.work has 24000 MiB");
+  w.queue(st("small"));
+  w.queue(st("second"));
+  EXPECT_EQ(text("second"), "the account has 1 stages running, and 1 is its limit");
+  w.queue(st("bobs").of("bob"));
+  EXPECT_EQ(text("bobs"), "the one device that offers null.work is busy; it is number 1 in line");
+  EXPECT_FALSE(w.core.why_waiting({{"small"}, 0}).has_value()) << "it runs";
+  EXPECT_FALSE(w.core.why_waiting({{"nobody"}, 0}).has_value());
+}
+
+TEST(position, counts_the_own_line_and_the_turns_of_others) {
+  world w;
+  for (int i = 0; i < 4; ++i)
+    w.queue(st("a" + std::to_string(i)));
+  EXPECT_EQ(*w.core.position({{"a3"}, 0}), 4u);
+  for (int i = 0; i < 4; ++i)
+    w.queue(st("b" + std::to_string(i)).of("bob"));
+  EXPECT_EQ(*w.core.position({{"a0"}, 0}), 1u);
+  EXPECT_EQ(*w.core.position({{"b0"}, 0}), 2u);
+  EXPECT_EQ(*w.core.position({{"a3"}, 0}), 7u);
+  EXPECT_FALSE(w.core.position({{"nobody"}, 0}).has_value());
+}
+
+TEST(eta, is_unknown_where_nothing_could_run_the_stage) {
+  world w;
+  w.queue(st("film").takes(2000));
+  EXPECT_FALSE(w.core.eta_ms({{"film"}, 0}).has_value());
+  w.device("a/cpu0", 2);
+  for (int i = 0; i < 5; ++i)
+    w.queue(st("f" + std::to_string(i)).takes(2000));
+  EXPECT_EQ(*w.core.eta_ms({{"f4"}, 0}), 4000); // fourth in line, two at a time
+}
+
+TEST(eta, is_unknown_for_what_no_device_could_begin) {
+  world w;
+  w.device("a/gpu", 1, 24'000);
+  w.queue(st("large").vram(40'000));
+  EXPECT_EQ(w.why("large"), "too_large");
+  EXPECT_FALSE(w.core.eta_ms({{"large"}, 0}).has_value());
+  w.tell(device_drain{{"a/gpu"}});
+  w.queue(st("small").vram(1'000));
+  EXPECT_EQ(w.why("small"), "draining");
+  EXPECT_FALSE(w.core.eta_ms({{"small"}, 0}).has_value());
+}
+
+// Slow devices beside a fast one, in either order: what they do together counts.
+TEST(eta, counts_each_sort_of_device_by_what_it_does) {
+  for (auto fast_first : {true, false}) {
+    world w;
+    auto learn = [&](const std::string& device, std::uint32_t slots, std::uint32_t vram, std::uint32_t run_ms) {
+      w.device(device, slots, vram);
+      w.queue(st("past-" + device));
+      w.end("past-" + device, outcome::ok, run_ms);
+      w.tell(device_drain{{device}});
+    };
+    if (fast_first)
+      learn("gpu/cuda0", 1, 24'000, 10'000);
+    learn("cpu/cpu0", 15, 0, 300'000);
+    if (!fast_first)
+      learn("gpu/cuda0", 1, 24'000, 10'000);
+    for (const auto* device : {"gpu/cuda0", "cpu/cpu0"})
+      w.tell(device_enable{{device}});
+    for (int i = 0; i < 17; ++i)
+      w.queue(st("f" + std::to_string(i)));
+    EXPECT_NEAR(static_cast<double>(*w.core.eta_ms({{"f16"}, 0})), 1 / (1 / 10'000.0 + 15 / 300'000.0), 2);
+  }
+}
+
+TEST(inspection, is_bounded) {
+  world w;
+  for (int i = 0; i < 20; ++i) {
+    w.device("n" + std::to_string(i) + "/cpu0");
+    w.queue(st("j" + std::to_string(i)).of("u" + std::to_string(i)).model("m" + std::to_string(i)));
+  }
+  auto seen = w.core.inspect(5);
+  EXPECT_EQ(seen["running"], 20);
+  EXPECT_EQ(seen["counts"]["devices"], 20);
+  for (const auto* list : {"devices", "buckets", "accounts"})
+    EXPECT_EQ(seen[list].size(), 5u) << list;
+}
+
+} // namespace troupe::scheduling::testing
