@@ -147,10 +147,8 @@ requirement scheduler_core::wanted_now(const stage_request& request) {
 }
 
 bool scheduler_core::is_offered_elsewhere(const requirement& wanted) const {
-  return some_device_of(wanted.kind, [&](const device_record& device) {
-    return device.is_trusted() && device.vram_mib >= wanted.vram_mib &&
-           !std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
-  });
+  auto [quarantined, draining, reattaching, reserved, open] = offer_for(wanted).large_enough;
+  return reattaching + reserved + open > 0;
 }
 
 // More than the devices have on which the stage ran out of memory, where a device has that much; else what it asks for.
@@ -159,9 +157,10 @@ std::uint32_t scheduler_core::vram_beyond_outgrown(const stage_request& request)
   for (const auto& device : request.outgrown)
     if (auto at = devices_.find(device.value); at != none)
       had = std::max(had, devices_.at(at).vram_mib);
-  auto is_larger = [&](const device_record& device) { return device.is_trusted() && device.vram_mib > had; };
-  return had > 0 && some_device_of(kinds_.find(request.kind), is_larger) ? std::max(request.vram_mib, had + 1)
-                                                                         : request.vram_mib;
+  requirement larger;
+  larger.kind = kinds_.find(request.kind);
+  larger.vram_mib = had + 1;
+  return had > 0 && is_offered_elsewhere(larger) ? std::max(request.vram_mib, larger.vram_mib) : request.vram_mib;
 }
 
 // Devices have come or gone since stages were asked for that do not take any of them.

@@ -90,9 +90,6 @@ public:
   json inspect(std::size_t rows_max = 100) const;
 
 private:
-  /// Whether `is(device)` of a device that is up and offers the kind.
-  bool some_device_of(index kind, const std::function<bool(const device_record&)>& is) const;
-
   index type_of(const device_up& e);
   void on(const device_up& e);
   void on(const device_down& e);
@@ -188,15 +185,16 @@ private:
   void part(index run, bool won);
   void charge_late(index stage, const stage_ended& e);
 
-  std::vector<index> classes_for(index bucket) const;
-  /// How the devices that offer a kind stand to one bucket.
+  std::vector<index> classes_for(index kind) const;
+  /// How the devices that offer a kind stand to what is wanted of them.
   struct offer_count {
     std::size_t up = 0, too_small = 0, excluded = 0;
     std::array<std::size_t, standings> large_enough{}; // and not excluded, by standing
     std::uint32_t largest_mib = 0;
     bool operator==(const offer_count&) const = default;
   };
-  offer_count offer_for(index bucket) const;
+  /// `bucket`: of what is wanted, whose reservation is no obstacle; or none.
+  offer_count offer_for(const requirement& wanted, index bucket = none) const;
   json inspect_device(const device_record& device) const;
   json inspect_bucket(const bucket_record& bucket) const;
 

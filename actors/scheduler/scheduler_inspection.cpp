@@ -7,10 +7,10 @@
 
 namespace troupe::scheduling {
 
-std::vector<index> scheduler_core::classes_for(index bucket) const {
+std::vector<index> scheduler_core::classes_for(index kind) const {
   std::vector<index> out;
   for (index c = 0; c < devices_.classes().size(); ++c)
-    if (devices_.classes()[c].offers(queue_.bucket_at(bucket).wanted.kind))
+    if (devices_.classes()[c].offers(kind))
       out.push_back(c);
   return out;
 }
@@ -25,11 +25,10 @@ std::string of_devices(std::size_t count, const std::string& kind) {
 } // namespace
 
 // Each device counts once, in the first that is true. From counts: a cluster is too large to be walked for an answer.
-scheduler_core::offer_count scheduler_core::offer_for(index bucket) const {
-  const auto& wanted = queue_.bucket_at(bucket).wanted;
+scheduler_core::offer_count scheduler_core::offer_for(const requirement& wanted, index bucket) const {
   offer_count n;
   auto of = [&n](standing s) -> std::size_t& { return n.large_enough[static_cast<std::size_t>(s)]; };
-  for (auto c : classes_for(bucket))
+  for (auto c : classes_for(wanted.kind))
     for (const auto& [vram_mib, counts] : devices_.classes()[c].by_size) {
       auto sum = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
       n.up += sum;
@@ -39,7 +38,7 @@ scheduler_core::offer_count scheduler_core::offer_for(index bucket) const {
       else
         std::transform(counts.begin(), counts.end(), n.large_enough.begin(), n.large_enough.begin(), std::plus<>());
     }
-  if (auto own = queue_.bucket_at(bucket).reserved; own != none) { // what is kept for it is no obstacle
+  if (bucket != none && queue_.bucket_at(bucket).reserved != none) { // what is kept for it is no obstacle
     --of(standing::reserved);
     ++of(standing::open);
   }
@@ -48,7 +47,7 @@ scheduler_core::offer_count scheduler_core::offer_for(index bucket) const {
     if (at == none || !devices_.at(at).up || devices_.at(at).vram_mib < wanted.vram_mib ||
         !devices_.classes()[devices_.at(at).of_class].offers(wanted.kind))
       continue;
-    auto kept_for_it = devices_.at(at).reserved_for == bucket;
+    auto kept_for_it = bucket != none && devices_.at(at).reserved_for == bucket;
     --of(kept_for_it ? standing::open : *devices_.at(at).stands());
     ++n.excluded;
   }
@@ -62,7 +61,7 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
   const auto& line = line_of(stage_at(stage));
   const auto& wanted = queue_.bucket_at(line.bucket).wanted;
   const auto& kind = kinds_.name(wanted.kind);
-  auto n = offer_for(line.bucket);
+  auto n = offer_for(wanted, line.bucket);
   auto [quarantined, draining, reattaching, reserved, busy] = n.large_enough;
   const auto& account = queue_.account_at(line.account);
   if (n.up == 0)
@@ -115,7 +114,7 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
     return std::nullopt;
   const auto& record = stage_at(find(ref));
   const auto& line = line_of(record);
-  const auto could_begin = offer_for(line.bucket).large_enough;
+  const auto could_begin = offer_for(queue_.bucket_at(line.bucket).wanted, line.bucket).large_enough;
   if (could_begin[static_cast<std::size_t>(standing::open)] +
           could_begin[static_cast<std::size_t>(standing::reserved)] ==
       0)
@@ -123,7 +122,7 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
   std::uint64_t slots = 0;
   std::vector<index> rivals;
   std::vector<const device_class*> classes;
-  for (auto c : classes_for(line.bucket)) {
+  for (auto c : classes_for(queue_.bucket_at(line.bucket).wanted.kind)) {
     const auto& own = devices_.classes()[c];
     if (own.slots_up == 0)
       continue;
@@ -170,15 +169,10 @@ account_load scheduler_core::load_of(const account_id& account) const {
   return {queue_.account_at(at).waiting, queue_.account_at(at).running};
 }
 
-bool scheduler_core::some_device_of(index kind, const std::function<bool(const device_record&)>& is) const {
-  return kind != none && std::any_of(devices_.classes().begin(), devices_.classes().end(), [&](const auto& c) {
-           return c.offers(kind) && std::any_of(c.devices.begin(), c.devices.end(),
-                                                [&](index at) { return devices_.at(at).up && is(devices_.at(at)); });
-         });
-}
-
 bool scheduler_core::offered(const std::string& kind) const {
-  return some_device_of(kinds_.find(kind), [](const auto&) { return true; });
+  auto classes = classes_for(kinds_.find(kind));
+  return std::any_of(classes.begin(), classes.end(),
+                     [this](index c) { return !devices_.classes()[c].by_size.empty(); });
 }
 
 // -- for the console --------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ void scheduler_core::check_offers() const {
       continue;
     const auto& wanted = queue_.bucket_at(bucket).wanted;
     offer_count n;
-    for (auto c : classes_for(bucket))
+    for (auto c : classes_for(wanted.kind))
       for (auto at : devices_.classes()[c].devices) {
         const auto& device = devices_.at(at);
         auto how = device.stands();
@@ -34,7 +34,7 @@ void scheduler_core::check_offers() const {
         if (!is_small && !is_excluded(wanted, device))
           ++n.large_enough[static_cast<std::size_t>(device.reserved_for == bucket ? standing::open : *how)];
       }
-    TROUPE_CHECK(n == offer_for(bucket));
+    TROUPE_CHECK(n == offer_for(wanted, bucket));
   }
 }
 
@@ -111,7 +111,7 @@ void scheduler_core::check_nothing_startable_waits() const {
       auto reserved_for = devices_.at(device).reserved_for;
       return reserved_for != none && reserved_for != bucket;
     };
-    for (auto c : classes_for(bucket))
+    for (auto c : classes_for(queue_.bucket_at(bucket).wanted.kind))
       for (auto device : devices_.classes()[c].devices)
         TROUPE_CHECK(!may_run(devices_.at(device), bucket) || is_kept_for_another(device));
   }
