@@ -99,34 +99,37 @@ class Worker:
 
     def draw(self, a):
         """Makes the film a step at a time, or yields why it cannot be made. Whoever closes it ends the program."""
-        process, ended, began, tell_at = None, None, time.monotonic(), 0
         try:
-            with tempfile.TemporaryDirectory(prefix="troupe-worker-") as folder:
-                film, progress, preview = (pathlib.Path(folder, name) for name in ("film.mp4", "progress", "preview.jpg"))
-                process = subprocess.Popen(command(a.params, folder))
-                while ended is None:
-                    ended = process.poll()  # what there is at the end is told, too
-                    if time.monotonic() - began > a.timeout_s:
-                        yield "timeout", "it took longer than it may"
-                    if self.welcomed and (time.monotonic() >= tell_at or ended == 0) and progress.exists():
-                        frame = progress.read_text().rpartition("frame=")[2].partition("\n")[0]
-                        self.send("progress", ref=a.ref, fraction=min(1.0, int(frame or 0) / a.params["frames"]), step="drawing")
-                        if preview.exists() and len(jpeg := preview.read_bytes()) <= PREVIEW_MAX:
-                            self.send("preview", ref=a.ref, jpeg=jpeg)
-                        tell_at = time.monotonic() + 0.5
-                    yield
-                if ended:
-                    yield "unknown", f"ffmpeg ended with {ended}"
-                a.film = film.read_bytes()
-                a.sha256 = hashlib.sha256(a.film).hexdigest()
+            with tempfile.TemporaryDirectory(prefix="troupe-worker-", ignore_cleanup_errors=True) as folder:
+                yield from self.draw_in(a, pathlib.Path(folder))
         except OSError as error:  # no ffmpeg, no room for its files
             print("worker:", error, flush=True)
             yield "device", "ffmpeg cannot be run here"
-        finally:
-            if process:
-                process.kill()
-                process.wait()
+
+    def draw_in(self, a, folder):
+        progress, preview, tell_at, preview_at, ended = folder / "progress", folder / "preview.jpg", 0, 0, None
+        process, began = subprocess.Popen(command(a.params, folder)), time.monotonic()
+        try:
+            while ended is None:
+                ended, now = process.poll(), time.monotonic()  # what there is at the end is told, too
+                if now - began > a.timeout_s:
+                    yield "timeout", "it took longer than it may"
+                if self.welcomed and (now >= tell_at or ended == 0) and progress.exists():
+                    frame = progress.read_text().rpartition("frame=")[2].partition("\n")[0]
+                    self.send("progress", ref=a.ref, fraction=min(1.0, int(frame or 0) / a.params["frames"]), step="drawing")
+                    tell_at = now + 0.5
+                if self.welcomed and now >= preview_at and preview.exists() and len(jpeg := preview.read_bytes()) <= PREVIEW_MAX:
+                    self.send("preview", ref=a.ref, jpeg=jpeg)
+                    preview_at = now + 2
+                yield
+        finally:  # before the folder is removed: a program that still wrote into it would hinder that
+            process.kill()
+            process.wait()
             a.run_ms = int(1000 * (time.monotonic() - began))
+        if ended:
+            yield "unknown", f"ffmpeg ended with {ended}"
+        a.film = (folder / "film.mp4").read_bytes()
+        a.sha256 = hashlib.sha256(a.film).hexdigest()
 
     def tell(self, now):
         """What the head does not know yet."""

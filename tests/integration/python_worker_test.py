@@ -275,6 +275,23 @@ class WithAPlayedHead(unittest.TestCase):
         self.assertEqual((failed["fault"], failed["message"]), ("unknown", "ffmpeg ended with 3"))
         self.assertIn("/home/someone: 9998", self.words())
 
+    def test_a_run_that_writes_to_the_last_is_broken_off_and_leaves_nothing(self):
+        self.start(ffmpeg='for last; do :; done; while :; do i=$((i + 1)); : > "${last%/*}/$i"; echo frame=1 > "${last%/*}/progress"; done')
+        for attempt in (1, 2, 3):
+            ref = self.assign(attempt, SHORT)
+            self.head.hear("progress", lambda m: m["ref"] == ref and m["fraction"] > 0)
+            self.head.say("cancel", ref=ref)
+            self.assertEqual(self.head.hear("failed")["fault"], "cancelled")
+        self.assertEqual(list(self.folder.glob("troupe-worker-*")), [])
+
+    def test_a_preview_comes_every_two_seconds_at_most(self):
+        self.start()
+        self.assign(1, ENDLESS)
+        self.head.hear("preview")
+        first = time.monotonic()
+        self.head.hear("preview")
+        self.assertGreater(time.monotonic() - first, 1.5)
+
     def test_the_preview_of_a_narrow_film_is_small(self):
         self.start()
         self.assign(1, dict(ENDLESS, width=64, height=4096))
