@@ -52,6 +52,8 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
   if (!blobs)
     return blobs.error();
   out->blobs_ = std::move(*blobs);
+  if (with_link)
+    out->awake_.emplace(std::chrono::microseconds(config.actors.halt_poll_us));
   use_worker_queue(out->caf_config_);
   // CAF's least is 4, which on a small machine only take turns. One must be left while another is busy.
   out->caf_config_.set("caf.scheduler.max-threads", std::max(2u, std::thread::hardware_concurrency()));

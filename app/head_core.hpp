@@ -8,6 +8,7 @@
 #include "actors/cluster/capabilities.hpp"
 #include "actors/cluster/node_registry.hpp"
 #include "common/configuration.hpp"
+#include "common/halt_poll.hpp"
 #include "common/result.hpp"
 #include "gpu/link/head_link.hpp"
 #include "storage/blobs.hpp"
@@ -19,6 +20,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <thread>
 
 namespace troupe::app {
@@ -61,6 +63,7 @@ private:
   void spawn_actors(const configuration& config);
   void take_up(const std::stop_token& stop);
 
+  std::optional<halt_poll> awake_;
   std::filesystem::path data_;
   link::key_pair keys_, local_keys_;
   std::string local_endpoint_;

@@ -113,6 +113,7 @@ struct configuration {
   } storage;
   struct {
     std::int64_t passivate_after_s = 300;
+    std::int64_t halt_poll_us = 250;
   } actors;
 };
 

@@ -322,6 +322,8 @@ const std::vector<configuration_key>& configuration_keys() {
       {"storage.cache_mib", "Memory for the database's block cache, in MiB.", SLOT(storage.cache_mib), 8, 1'048'576},
       {"actors.passivate_after_s", "Seconds after which an idle account, ledger or job leaves memory.",
        SLOT(actors.passivate_after_s), 1, 86'400},
+      {"actors.halt_poll_us", "Microseconds for which a head at work keeps up to four processors awake; 0: none.",
+       SLOT(actors.halt_poll_us), 0, 10'000},
   };
   return keys;
 }

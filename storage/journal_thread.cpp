@@ -1,6 +1,7 @@
 #include "storage/journal_thread.hpp"
 
 #include "common/clock.hpp"
+#include "common/halt_poll.hpp"
 #include "common/log.hpp"
 #include "storage/replay.hpp"
 
@@ -54,7 +55,6 @@ journal_thread::~journal_thread() {
   {
     std::lock_guard guard{mutex_};
     stopping_ = true;
-    wanted_ = true;
   }
   wake_.notify_one();
   thread_.join();
@@ -75,7 +75,6 @@ void journal_thread::commit(batch what, done then) {
       queue_bytes_ += bytes;
       if (queue_.size() > 1)
         return;
-      wanted_ = true;
     }
   }
   if (refusal == commit_status::ok)
@@ -117,17 +116,14 @@ void journal_thread::run() {
 }
 
 std::vector<journal_thread::entry> journal_thread::next_group() {
-  bool waits = !wanted_;
-  if (waits)
-    spin_.look_for([this] { return wanted_.load(); });
   std::unique_lock lock{mutex_};
   auto wanted = [this] { return stopping_ || !queue_.empty(); };
+  if (!wanted())
+    halt_poll::rest();
   if (state_ == commit_status::ok)
     wake_.wait(lock, wanted);
   else
     wake_.wait_for(lock, std::chrono::milliseconds(limits_.recovery_interval_ms), wanted);
-  if (waits)
-    spin_.found();
   std::vector<entry> out;
   std::size_t bytes = 0;
   while (!queue_.empty() && out.size() < limits_.group_max) {
@@ -138,7 +134,6 @@ std::vector<journal_thread::entry> journal_thread::next_group() {
     queue_.pop_front();
   }
   queue_bytes_ -= bytes;
-  wanted_ = stopping_ || !queue_.empty();
   return out;
 }
 

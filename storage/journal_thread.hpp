@@ -1,6 +1,5 @@
 #pragma once
 
-#include "common/brief_spin.hpp"
 #include "storage/group.hpp"
 
 #include <array>
@@ -66,7 +65,6 @@ private:
   std::condition_variable wake_;
   std::deque<entry> queue_;
   std::size_t queue_bytes_ = 0;
-  std::atomic<bool> wanted_{false}; // there is something in the queue, or it is time to stop
   bool stopping_ = false;
   journal_counters counters_;
   std::function<void(const account_id&, std::uint64_t)> follow_;
@@ -76,7 +74,6 @@ private:
   std::array<std::atomic<std::uint64_t>, tables_max> versions_{};
 
   // The thread's own.
-  brief_spin spin_;
   last_numbers known_;
   commit_status state_ = commit_status::ok; // of the disk; or full, failed: until recover() succeeds
   bool broken_ = false;                     // a write failed, so the database must be opened again

@@ -1,12 +1,11 @@
 #include "actors/base/worker_queue.hpp"
 
-#include "common/brief_spin.hpp"
+#include "common/halt_poll.hpp"
 
 #include <caf/all.hpp>
 #include <caf/policy/unprofiled.hpp>
 #include <caf/scheduler/coordinator.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -25,16 +24,13 @@ public:
     worker_data& operator=(const worker_data&) = delete;
     std::condition_variable called;
     bool idle = false; // guarded by the queue's lock
-    brief_spin spin;   // the worker's own
   };
 
   struct coordinator_data {
     explicit coordinator_data(caf::scheduler::abstract_coordinator*) {}
     std::mutex lock;
     std::deque<caf::resumable*> ready;
-    std::atomic<bool> empty{true};
     std::vector<worker_data*> idle; // who rested last is called first
-    bool spinning = false;          // a worker looks for work without being called; one at most
   };
 
   template <class Coordinator>
@@ -60,11 +56,14 @@ public:
     auto& own = d(self);
     works_for = &all;
     std::unique_lock guard(all.lock);
-    if (all.ready.empty())
-      wait(all, own, guard);
+    while (all.ready.empty()) {
+      halt_poll::rest();
+      own.idle = true;
+      all.idle.push_back(&own);
+      own.called.wait(guard, [&] { return !own.idle; });
+    }
     auto* out = all.ready.front();
     all.ready.pop_front();
-    all.empty = all.ready.empty();
     auto* another = all.ready.empty() ? nullptr : call(all);
     guard.unlock();
     if (another != nullptr)
@@ -82,29 +81,11 @@ public:
   }
 
 private:
-  static void wait(coordinator_data& all, worker_data& own, std::unique_lock<std::mutex>& guard) {
-    own.spin.begin();
-    if (!all.spinning) {
-      all.spinning = true;
-      guard.unlock();
-      own.spin.look_for([&all] { return !all.empty; });
-      guard.lock();
-      all.spinning = false;
-    }
-    while (all.ready.empty()) {
-      own.idle = true;
-      all.idle.push_back(&own);
-      own.called.wait(guard, [&] { return !own.idle; });
-    }
-    own.spin.found();
-  }
-
   static void enqueue(coordinator_data& all, caf::resumable* job) {
     worker_data* called = nullptr;
     {
       std::lock_guard guard(all.lock);
       all.ready.push_back(job);
-      all.empty = false;
       if (works_for != &all || all.ready.size() > 1) // a worker comes for the first itself
         called = call(all);
     }

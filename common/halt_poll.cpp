@@ -1,0 +1,123 @@
+#include "common/halt_poll.hpp"
+
+#include <condition_variable>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <pthread.h>
+#include <sched.h>
+#include <sstream>
+
+namespace troupe {
+
+namespace {
+
+using rep = halt_poll::clock::rep;
+
+// Of the program, as rest() may be said while a halt_poll ends.
+std::atomic<rep> longest{0}, rested{0};
+std::atomic<int> asleep{0};
+std::atomic<unsigned> called{0};
+
+rep now() { return halt_poll::clock::now().time_since_epoch().count(); }
+
+// Of two threads that share a core, the other one may go on.
+void leave_core() {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#endif
+}
+
+long idle_ticks_of(int processor) {
+  std::ifstream file("/proc/stat");
+  return idle_ticks(std::string(std::istreambuf_iterator<char>(file), {}), processor);
+}
+
+/// Takes halt_poll::look, or less when it is to stop.
+bool would_idle(int processor, const std::stop_token& stop) {
+  constexpr long ticks = halt_poll::look / std::chrono::milliseconds(10);
+  auto before = idle_ticks_of(processor);
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any never;
+  never.wait_for(lock, stop, halt_poll::look, [] { return false; });
+  return before >= 0 && (idle_ticks_of(processor) - before) * 100 >= ticks * halt_poll::idle_least;
+}
+
+void wait_for_call(const std::stop_token& stop) {
+  auto seen = called.load();
+  ++asleep;
+  if (!stop.stop_requested())
+    called.wait(seen);
+  --asleep;
+}
+
+void poll(int processor, const std::stop_token& stop) {
+  constexpr rep look_after = halt_poll::clock::duration(halt_poll::looked_at_after).count();
+  for (rep look_at = 0; !stop.stop_requested();) {
+    wait_for_call(stop);
+    if (now() >= look_at) {
+      if (!would_idle(processor, stop))
+        continue;
+      look_at = now() + look_after;
+    }
+    for (auto at = now(); at - rested < longest && at < look_at; at = now())
+      for (int i = 0; i < 20; ++i)
+        leave_core();
+  }
+}
+
+} // namespace
+
+halt_poll::halt_poll(std::chrono::microseconds wanted) {
+  cpu_set_t mine;
+  if (wanted.count() == 0 || sched_getaffinity(0, sizeof mine, &mine) != 0 || CPU_COUNT(&mine) > processors_max)
+    return;
+  longest = clock::duration(wanted).count();
+  for (int i = 0; i < CPU_SETSIZE; ++i)
+    if (CPU_ISSET(i, &mine))
+      pollers_.emplace_back([i](const std::stop_token& stop) {
+        cpu_set_t only;
+        CPU_ZERO(&only);
+        CPU_SET(i, &only);
+        sched_param none{};
+        pthread_setname_np(pthread_self(), "halt-poll");
+        if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0 &&
+            pthread_setaffinity_np(pthread_self(), sizeof only, &only) == 0)
+          poll(i, stop);
+      });
+}
+
+halt_poll::~halt_poll() {
+  longest = 0;
+  for (auto& poller : pollers_)
+    poller.request_stop();
+  ++called;
+  called.notify_all();
+}
+
+void halt_poll::rest() {
+  auto soon = longest.load(std::memory_order_relaxed);
+  if (soon == 0)
+    return;
+  auto at = now();
+  auto before = rested.exchange(at, std::memory_order_relaxed);
+  if (at - before < soon && asleep.load(std::memory_order_relaxed) > 0) {
+    ++called;
+    called.notify_all();
+  }
+}
+
+long idle_ticks(const std::string& stat, int number) {
+  std::istringstream lines(stat);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    long user = 0, nice = 0, system = 0, idle = 0, waiting = 0;
+    if (words >> name >> user >> nice >> system >> idle >> waiting && name == "cpu" + std::to_string(number))
+      return idle + waiting; // for a disk: others could run
+  }
+  return -1;
+}
+
+} // namespace troupe

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <chrono>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace troupe {
+
+/// Keeps the processors awake between two pieces of work that follow each other closely. A processor with nothing to do
+/// halts, and in a virtual machine that is a way to the host and back: each message to a thread that sleeps then costs
+/// tens of microseconds. This is what Linux's cpuidle driver `haltpoll` does, for those who have it not or cannot set
+/// it: a thread for each processor, of the policy SCHED_IDLE, that runs for a moment where nobody else wants to. To the
+/// kernel such a processor is idle, so who wakes gets it at once. They do that only while the program has work in short
+/// intervals, and not on a processor that others use most of the time. See docs/decisions/0040.
+class halt_poll {
+public:
+  using clock = std::chrono::steady_clock;
+  static constexpr int processors_max = 4;                         // with more it does nothing
+  static constexpr auto looked_at_after = std::chrono::seconds(2); // then for `look` nothing is kept awake, and
+  static constexpr auto look = std::chrono::milliseconds(100);     // the time counted in which the processor idles:
+  static constexpr int idle_least = 50;                            // percent
+
+  /// `longest`: how long after the last rest(); 0 for never. One at a time in a program.
+  explicit halt_poll(std::chrono::microseconds longest);
+  ~halt_poll();
+  halt_poll(const halt_poll&) = delete;
+  halt_poll& operator=(const halt_poll&) = delete;
+
+  /// Said by a thread that has no work left, before it sleeps. From any thread, also where there is no halt_poll.
+  static void rest();
+
+private:
+  std::vector<std::jthread> pollers_;
+};
+
+/// For how many of the machine's ticks (of 10 ms, as /proc/stat counts them) processor `number` had nothing to do;
+/// negative when `stat`, the content of that file, does not say.
+long idle_ticks(const std::string& stat, int number);
+
+} // namespace troupe
