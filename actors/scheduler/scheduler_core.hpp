@@ -138,6 +138,8 @@ private:
   static void note_use(device_class& own, std::size_t which, std::uint32_t run_ms);
   index choose_line(const device_record& device, std::optional<priority_class> only);
   index choose_line(const device_record& device, std::optional<priority_class> only, std::uint32_t room_to_load);
+  template <class IsWarm, class May>
+  index turn_of(index whose, index line, IsWarm is_warm, May may);
   void note_passed_over(index line, const device_record& device);
   boost::container::small_vector<index, 4> models_in_use(const device_record& device) const;
   std::uint32_t room_to_load(const device_record& device) const;

@@ -301,20 +301,27 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
     }
   if (best_shelf == none)
     return none;
-  auto line = queue_.line_of(best.account, best_shelf, best_work);
+  auto line = turn_of(best.account, queue_.line_of(best.account, best_shelf, best_work), is_warm, may);
+  prefetch(&stage_at(queue_.line_at(line).first));
+  return line;
+}
+
+// The account's stages for which a model is loaded, `line`, go before its others, but not for longer than
+// warm_run_max_ms of a device: then it is the turn of the one that has waited longest.
+template <class IsWarm, class May>
+index scheduler_core::turn_of(index whose, index line, IsWarm is_warm, May may) {
   const auto& chosen = queue_.front_of(queue_.line_at(line).bucket);
-  const auto& account = queue_.account_at(best.account);
-  auto on_loaded_us = queue_.since_turn(best.account, chosen.pool) * account.weight;
-  if (!is_warm(chosen) || account.lines.size() == 1) {
-    queue_.note_turn(best.account, chosen.pool);
-  } else if (on_loaded_us >= limits_.warm_run_max_ms * 1000) {
-    line = queue_.oldest_of(best.account, [&](index bucket) {
+  const auto& account = queue_.account_at(whose);
+  auto on_loaded_us = queue_.since_turn(whose, chosen.pool) * account.weight;
+  bool runs_on = is_warm(chosen) && account.lines.size() > 1;
+  if (runs_on && on_loaded_us < limits_.warm_run_max_ms * 1000)
+    return line;
+  if (runs_on)
+    line = queue_.oldest_of(whose, [&](index bucket) {
       const auto& other = queue_.front_of(bucket);
       return other.pool == chosen.pool && other.priority == chosen.priority && may(bucket);
     });
-    queue_.note_turn(best.account, chosen.pool);
-  }
-  prefetch(&stage_at(queue_.line_at(line).first));
+  queue_.note_turn(whose, chosen.pool);
   return line;
 }
 

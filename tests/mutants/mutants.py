@@ -123,7 +123,7 @@ MUTANTS = [
     ("who comes joins behind what was given back", "actors/scheduler/fair_queue.cpp", "if (clocks_[pool].account == account)", "if (false)",
      ["scheduler_test"]),
     ("a loaded model goes first for ever", "actors/scheduler/scheduler_placement.cpp",
-     "on_loaded_us >= limits_.warm_run_max_ms * 1000", "on_loaded_us < 0", ["scheduler_test"]),
+     "on_loaded_us < limits_.warm_run_max_ms * 1000", "on_loaded_us >= 0", ["scheduler_test"]),
     ("what is let in may delay the one that a device is kept for", "actors/scheduler/scheduler_reservations.cpp",
      "slots >= 1 && free >= one && (slots < 2", "slots >= 1 && free >= one && ended + 1 == std::size_t{1} << runs && (slots < 2", ["scheduler_test"]),
     ("a class that waits elsewhere takes another its share", "actors/scheduler/scheduler_placement.cpp",
