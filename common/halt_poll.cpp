@@ -1,5 +1,6 @@
 #include "common/halt_poll.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <fstream>
 #include <iterator>
@@ -7,12 +8,19 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sstream>
+#include <time.h>
 
 namespace troupe {
 
 namespace {
 
+using namespace std::chrono_literals;
 using rep = halt_poll::clock::rep;
+
+// A poller looks at its processor after `look_after`, and when it got less than a share_least of it during `share_of`:
+// for the time of `look` it is left alone, and if it idled for less than an idle_least of that, until it does again.
+constexpr halt_poll::clock::duration look_after = 2s, look = 100ms, share_of = 50ms;
+constexpr int share_least = 8, idle_least = 20; // percent
 
 // Of the program, as rest() may be said while a halt_poll ends.
 std::atomic<rep> longest{0}, rested{0};
@@ -28,20 +36,27 @@ void leave_core() {
 #endif
 }
 
+/// What the calling thread has run, in the units of now().
+rep own_time() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return halt_poll::clock::duration(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)).count();
+}
+
 long idle_ticks_of(int processor) {
   std::ifstream file("/proc/stat");
   return idle_ticks(std::string(std::istreambuf_iterator<char>(file), {}), processor);
 }
 
-/// Takes halt_poll::look, or less when it is to stop.
+/// Takes look, or less when it is to stop.
 bool would_idle(int processor, const std::stop_token& stop) {
-  constexpr long ticks = halt_poll::look / std::chrono::milliseconds(10);
+  constexpr long ticks = look / 10ms;
   auto before = idle_ticks_of(processor);
   std::mutex mutex;
   std::unique_lock lock(mutex);
   std::condition_variable_any never;
-  never.wait_for(lock, stop, halt_poll::look, [] { return false; });
-  return before >= 0 && (idle_ticks_of(processor) - before) * 100 >= ticks * halt_poll::idle_least;
+  never.wait_for(lock, stop, look, [] { return false; });
+  return before >= 0 && (idle_ticks_of(processor) - before) * 100 >= ticks * idle_least;
 }
 
 void wait_for_call(const std::stop_token& stop) {
@@ -53,17 +68,25 @@ void wait_for_call(const std::stop_token& stop) {
 }
 
 void poll(int processor, const std::stop_token& stop) {
-  constexpr rep look_after = halt_poll::clock::duration(halt_poll::looked_at_after).count();
   for (rep look_at = 0; !stop.stop_requested();) {
     wait_for_call(stop);
     if (now() >= look_at) {
       if (!would_idle(processor, stop))
         continue;
-      look_at = now() + look_after;
+      look_at = now() + look_after.count();
     }
-    for (auto at = now(); at - rested < longest && at < look_at; at = now())
+    auto began = now(), ran = own_time();
+    for (auto at = began; at - rested < longest && at < look_at; at = now()) {
       for (int i = 0; i < 20; ++i)
         leave_core();
+      if (at - began < share_of.count())
+        continue;
+      auto ran_until = own_time();
+      if ((ran_until - ran) * 100 < (at - began) * share_least)
+        look_at = 0; // others have come
+      began = at;
+      ran = ran_until;
+    }
   }
 }
 

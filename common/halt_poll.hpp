@@ -17,10 +17,7 @@ namespace troupe {
 class halt_poll {
 public:
   using clock = std::chrono::steady_clock;
-  static constexpr int processors_max = 4;                         // with more it does nothing
-  static constexpr auto looked_at_after = std::chrono::seconds(2); // then for `look` nothing is kept awake, and
-  static constexpr auto look = std::chrono::milliseconds(100);     // the time counted in which the processor idles:
-  static constexpr int idle_least = 30;                            // percent
+  static constexpr int processors_max = 4; // with more it does nothing
 
   /// `longest`: how long after the last rest(); 0 for never. One at a time in a program.
   explicit halt_poll(std::chrono::microseconds longest);
