@@ -1,57 +1,45 @@
 #!/usr/bin/env python3
-"""A node in Python: it joins a head, offers one device, and runs stages of the kind `scene.video` with the program ffmpeg (a
-zoom into the Mandelbrot set). Put your own model in the place of `command`. docs/node-protocol.md is what it speaks.
+"""A node in Python: it joins a head, offers one device, runs stages, tells how far they are and brings what they made. What runs is
+the engine in mandelbrot.py, beside this file: put your own model in its place. docs/node-protocol.md is what is spoken here.
 
     troupe admin node add python > python.token
     python3 examples/python_worker.py --join python.token --type cuda --model "RTX 4090" --vram-mib 24564
 
-Needs python3-zmq, python3-msgpack and ffmpeg. It makes films of text alone: a stage with an image is to run elsewhere. Results are
-kept in memory: what it has not brought to the head when it ends is run again."""
+Needs python3-zmq, python3-msgpack and, for the engine, ffmpeg. It takes no input files: a stage with an image is to run elsewhere.
+Results are kept in memory: what it has not brought to the head when it ends is run again."""
 import argparse
 import hashlib
 import json
-import pathlib
 import signal
-import subprocess
-import tempfile
 import time
+import traceback
 
+import mandelbrot as engine
 import msgpack
 import zmq
 
-KIND, ENGINE = "scene.video", "mandelbrot"
-NEEDS_MIB = 1024  # what a run takes of a GPU's memory
 CHUNK, PREVIEW_MAX, NEVER = 512 << 10, 256 << 10, float("inf")
-
-
-def command(params, folder):
-    """Draws film.mp4, and its newest picture, small, as preview.jpg; says which frame it is at in the file progress."""
-    frames, size, start_x = str(params["frames"]), f"{params['width']}x{params['height']}", -0.7436 - params["seed"] % 997 * 1e-7
-    return ["ffmpeg", "-nostdin", "-loglevel", "error", "-progress", f"{folder}/progress", "-stats_period", "0.2",
-            "-f", "lavfi", "-i", f"mandelbrot=size={size}:rate={params['frame_rate']}:start_x={start_x}:end_scale=0.01",
-            "-frames:v", frames, "-c:v", "libx264", "-pix_fmt", "yuv420p", f"{folder}/film.mp4",
-            "-frames:v", frames, "-vf", "scale=320:320:force_original_aspect_ratio=decrease:force_divisible_by=2",
-            "-q:v", "6", "-update", "1", "-atomic_writing", "1", f"{folder}/preview.jpg"]
+EVERY_S = {"progress": 0.5, "preview": 2}  # as often as an attempt may tell it
 
 
 class Attempt:
-    """One try of one stage: it waits for its turn of `drawing`, then has a `film` to bring, and in the end a `report`."""
-    drawing = film = report = None
-    told, run_ms, offer_at = False, 0, 0  # told: its report, on this connection
+    """One try of one stage: it waits for its turn of `steps`, then has an `artifact` to bring, and in the end a `report`."""
+    steps = artifact = report = None
+    run_ms, say_at = 0, 0  # say_at: when artifact or report is to be said to the head
 
-    def __init__(self, ref, params=None, timeout_ms=0):
-        self.ref, self.params, self.timeout_s = ref, params, timeout_ms / 1000 or NEVER
+    def __init__(self, ref, timeout_ms=0):
+        self.ref, self.began, self.timeout_s, self.tell_at = ref, None, timeout_ms / 1000 or NEVER, dict.fromkeys(EVERY_S, 0)
 
 
 class Worker:
     def __init__(self, token, device):
         self.token, self.device, self.session, self.stopping = token, device, str(time.time_ns()), False
-        self.attempts = []  # as they came, until they are acknowledged: the first that waits is drawn, then brought
+        self.attempts = []  # as they came, until they are acknowledged: the first that waits runs, the first that has run is brought
         self.socket, self.dials, self.dialled, self.heard = None, 0, 0.0, time.monotonic()
         self.heartbeat_s, self.lease_s = 1.0, 30.0
 
-    def first(self, drawn):
-        return next((a for a in self.attempts if not a.report and (a.film is not None) == drawn), None)
+    def first(self, has_run):
+        return next((a for a in self.attempts if not a.report and bool(a.artifact) == has_run), None)
 
     def send(self, kind, **fields):
         self.socket.send(msgpack.packb({"t": kind, **fields}))
@@ -68,14 +56,14 @@ class Worker:
         self.socket.connect(self.token["heads"][self.dials % len(self.token["heads"])])
         self.welcomed, self.dialled, self.beat_at = False, time.monotonic(), 0
         self.redial_at = self.dialled + 5
+        operation = {"kind": engine.KIND, "vram_mib": engine.VRAM_MIB, "preview": engine.STAND_IN}
+        reports = [a.report for a in self.attempts if a.report]
         self.send("hello", version=1, node=self.token["name"], session=self.session, devices=[self.device],
-                  engines=[{"name": ENGINE, "version": "1", "available": True, "reason": "", "needs": "",
-                            "operations": [{"kind": KIND, "vram_mib": NEEDS_MIB, "preview": True}]}],
+                  engines=[{"name": engine.NAME, "version": engine.VERSION, "available": True, "reason": "", "needs": "", "operations": [operation]}],
                   running=[{"ref": a.ref, "device": self.device["name"]} for a in self.attempts if not a.report],
-                  unacknowledged=[a.report for a in self.attempts if a.report and "outputs" in a.report],
-                  unacknowledged_failures=[a.report for a in self.attempts if a.report and "fault" in a.report])
+                  unacknowledged=[r for r in reports if "fault" not in r], unacknowledged_failures=[r for r in reports if "fault" in r])
         for a in self.attempts:
-            a.told, a.offer_at = bool(a.report), 0
+            a.say_at = NEVER if a.report else 0
 
     def run(self):
         self.dial()
@@ -89,64 +77,49 @@ class Worker:
                 self.fail(self.attempts, "cancelled", "the head was not heard for longer than the lease")
             if now > self.redial_at:
                 self.dial()
-            if (a := self.first(drawn=False)) and (failure := next(a.drawing, None)):
-                self.fail([a], *failure)
+            if a := self.first(has_run=False):
+                self.step(a, now)
             if self.welcomed:
-                self.tell(now)
+                self.say(now)
         self.fail(self.attempts, "cancelled", "the worker was stopped")
         self.send("goodbye", reason="the worker was stopped")
         self.socket.close(linger=1000)
 
-    def draw(self, a):
-        """Makes the film a step at a time, or yields why it cannot be made. Whoever closes it ends the program."""
+    def step(self, a, now):
+        """Lets the engine go on, and tells what it has to tell."""
+        a.began = a.began or now
+        a.run_ms, news = int(1000 * (now - a.began)), {}
         try:
-            with tempfile.TemporaryDirectory(prefix="troupe-worker-", ignore_cleanup_errors=True) as folder:
-                yield from self.draw_in(a, pathlib.Path(folder))
-        except OSError as error:  # no ffmpeg, no room for its files
-            print("worker:", error, flush=True)
-            yield "device", "ffmpeg cannot be run here"
+            news = next(a.steps) or {}
+        except StopIteration as made:
+            about, a.data = made.value
+            a.artifact = dict(about, sha256=hashlib.sha256(a.data).hexdigest(), bytes=len(a.data))
+        except Exception as error:  # of the engine: the next stage may go better
+            traceback.print_exc()
+            self.fail([a], *error.args if isinstance(error, engine.Failure) else ("unknown", "the engine failed"))
+        for kind, fields in news.items():
+            if self.welcomed and now >= a.tell_at[kind] and len(fields.get("jpeg", "")) <= PREVIEW_MAX:
+                self.send(kind, ref=a.ref, **fields)
+                a.tell_at[kind] = now + EVERY_S[kind]
+        if now - a.began > a.timeout_s and not a.artifact:
+            self.fail([a], "timeout", "it took longer than it may")
 
-    def draw_in(self, a, folder):
-        progress, preview, tell_at, preview_at, ended = folder / "progress", folder / "preview.jpg", 0, 0, None
-        process, began = subprocess.Popen(command(a.params, folder)), time.monotonic()
-        try:
-            while ended is None:
-                ended, now = process.poll(), time.monotonic()  # what there is at the end is told, too
-                if now - began > a.timeout_s:
-                    yield "timeout", "it took longer than it may"
-                if self.welcomed and (now >= tell_at or ended == 0) and progress.exists():
-                    frame = progress.read_text().rpartition("frame=")[2].partition("\n")[0]
-                    self.send("progress", ref=a.ref, fraction=min(1.0, int(frame or 0) / a.params["frames"]), step="drawing")
-                    tell_at = now + 0.5
-                if self.welcomed and now >= preview_at and preview.exists() and len(jpeg := preview.read_bytes()) <= PREVIEW_MAX:
-                    self.send("preview", ref=a.ref, jpeg=jpeg)
-                    preview_at = now + 2
-                yield
-        finally:  # before the folder is removed: a program that still wrote into it would hinder that
-            process.kill()
-            process.wait()
-            a.run_ms = int(1000 * (time.monotonic() - began))
-        if ended:
-            yield "unknown", f"ffmpeg ended with {ended}"
-        a.film = (folder / "film.mp4").read_bytes()
-        a.sha256 = hashlib.sha256(a.film).hexdigest()
-
-    def tell(self, now):
-        """What the head does not know yet."""
+    def say(self, now):
+        """What the head does not know yet; what it answers says how to go on."""
         if now >= self.beat_at:
             self.send("heartbeat", at=int(time.time() * 1000))
             self.beat_at = now + self.heartbeat_s
-        for a in [a for a in self.attempts if a.report and not a.told]:
-            self.send("failed" if "fault" in a.report else "finished", **a.report)
-            a.told = True
-        if (a := self.first(drawn=True)) and now >= a.offer_at:
-            self.send("put", sha256=a.sha256, bytes=len(a.film))
-            a.offer_at = NEVER  # what the head answers says how to go on
+        for a in [a for a in self.attempts if now >= a.say_at and (a.report or a is self.first(has_run=True))]:
+            if a.report:
+                self.send("failed" if "fault" in a.report else "finished", **a.report)
+            else:
+                self.send("put", sha256=a.artifact["sha256"], bytes=a.artifact["bytes"])
+            a.say_at = NEVER
 
     def end(self, a, **report):
-        if a.drawing:
-            a.drawing.close()
-        a.report = dict(report, ref=a.ref, device=self.device["name"], run_ms=a.run_ms)
+        if a.steps:
+            a.steps.close()
+        a.report, a.say_at = dict(report, ref=a.ref, device=self.device["name"], run_ms=a.run_ms), 0
 
     def fail(self, attempts, fault, message):
         for a in [a for a in attempts if not a.report]:
@@ -160,7 +133,7 @@ class Worker:
                 print("worker: refused:", reason, flush=True)
                 self.welcomed, self.redial_at = False, self.heard + 1
             case {"t": "assign", "ref": ref, "params": params, "inputs": inputs, "timeout_ms": timeout_ms}:
-                self.assign(Attempt(ref, params, timeout_ms), inputs)
+                self.assign(Attempt(ref, timeout_ms), params, inputs)
             case {"t": "cancel", "ref": ref}:
                 known = [a for a in self.attempts if a.ref == ref]
                 self.attempts += [] if known else [Attempt(ref)]
@@ -168,33 +141,32 @@ class Worker:
             case {"t": "acknowledge", "ref": ref}:
                 self.attempts = [a for a in self.attempts if a.ref != ref or not a.report]
             case {"t": "put_ready", "sha256": sha256}:
-                if (a := self.first(drawn=True)) and a.sha256 == sha256:
+                if (a := self.first(has_run=True)) and a.artifact["sha256"] == sha256:
                     self.bring(a, message)
             case {"t": kind} if kind != "heartbeat":
                 print(f"worker: the head says {kind!r}, which is not understood here", flush=True)
 
-    def assign(self, new, inputs):
+    def assign(self, new, params, inputs):
         same_stage = [a for a in self.attempts if (a.ref["job"], a.ref["stage"]) == (new.ref["job"], new.ref["stage"])]
         if known := [a for a in same_stage if a.ref["attempt"] >= new.ref["attempt"]]:
-            known[0].told = False  # if it has ended, that is said again
+            known[0].say_at = 0  # if it has ended, that is said again
             return
         self.fail(same_stage, "cancelled", "a newer attempt is here")
         self.attempts.append(new)
-        new.drawing = self.draw(new)
+        new.steps = engine.run(params)
         if inputs:
             self.fail([new], "device", "this worker takes no input files")
 
     def bring(self, a, ready):
         if ready["done"]:
-            film = {"port": "video", "sha256": a.sha256, "bytes": len(a.film), "content_type": "video/mp4", "metadata": {"frames": a.params["frames"]}}
-            self.end(a, engine=f"{ENGINE}/1", preview=True, transfer_ms=0, outputs=[film])
+            self.end(a, engine=f"{engine.NAME}/{engine.VERSION}", preview=engine.STAND_IN, transfer_ms=0, outputs=[a.artifact])
         elif ready["error"] in ("full", "unknown"):  # no space now, or an upload that the head has forgotten
-            a.offer_at = self.heard + 1
+            a.say_at = self.heard + 1
         elif ready["error"]:
-            self.fail([a], "unknown", f"the head could not keep the film: {ready['error']}")
+            self.fail([a], "unknown", f"the head could not keep what was made: {ready['error']}")
         else:
-            for at in range(ready["offset"], len(a.film), CHUNK)[:ready["credit"]]:
-                self.send("put_chunk", sha256=a.sha256, offset=at, data=a.film[at:at + CHUNK])
+            for at in range(ready["offset"], len(a.data), CHUNK)[:ready["credit"]]:
+                self.send("put_chunk", sha256=a.artifact["sha256"], offset=at, data=a.data[at:at + CHUNK])
 
 
 if __name__ == "__main__":
@@ -204,7 +176,7 @@ if __name__ == "__main__":
     options.add_argument("--model", required=True, help="of the device: those of one type and model are taken to be equally fast")
     options.add_argument("--vram-mib", default=0, type=int, help="of a GPU")
     device = vars(options.parse_args())
-    worker = Worker(json.load(device.pop("join")), dict(device, name=device["type"] + "0", slots=1, kinds=[KIND]))
+    worker = Worker(json.load(device.pop("join")), dict(device, name=device["type"] + "0", slots=1, kinds=[engine.KIND]))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(worker, "stopping", True))
     worker.run()

@@ -27,9 +27,9 @@ SHORT = {"width": 160, "height": 120, "frame_rate": 24, "frames": 24, "seed": 1}
 GPU = ["--type", "cuda", "--model", "A card", "--vram-mib", "8192"]
 
 
-def start_worker(test, token, log, *options, **environment):
+def start_worker(test, token, log, *options, program=ROOT / "examples/python_worker.py", **environment):
     """What it has on the disk is beside the token."""
-    worker = subprocess.Popen([sys.executable, str(ROOT / "examples/python_worker.py"), "--join", str(token), *options], stdout=log, stderr=log,
+    worker = subprocess.Popen([sys.executable, str(program), "--join", str(token), *options], stdout=log, stderr=log,
                               env=dict(os.environ, TMPDIR=str(token.parent), **environment))
 
     def end():
@@ -138,8 +138,9 @@ class PlayedHead:
 
 
 class WithAPlayedHead(unittest.TestCase):
-    def start(self, first_heads=(), ffmpeg=None, **terms):
-        """`ffmpeg`: a shell script that the worker finds in the program's place; "": it finds none."""
+    def start(self, first_heads=(), ffmpeg=None, engine=None, **terms):
+        """`ffmpeg`: a shell script that the worker finds in the program's place; "": it finds none. `engine`: the text of a module
+        that it finds in the place of its own."""
         self.head = PlayedHead(**terms)
         self.head.token["heads"][:0] = first_heads
         self.addCleanup(self.head.socket.close, 0)
@@ -149,8 +150,12 @@ class WithAPlayedHead(unittest.TestCase):
         programs = {} if ffmpeg is None else {"PATH": str(self.folder / "bin")}
         if ffmpeg:
             self.put_ffmpeg(ffmpeg)
+        program = ROOT / "examples/python_worker.py"
+        if engine:
+            program = pathlib.Path(shutil.copy(program, self.folder))
+            (self.folder / "mandelbrot.py").write_text(engine)
         with open(self.folder / "log", "wb") as log:
-            self.worker = start_worker(self, self.folder / "token", log, "--model", "a CPU", **programs)
+            self.worker = start_worker(self, self.folder / "token", log, "--model", "a CPU", program=program, **programs)
         self.device = self.head.hear("hello")["devices"][0]["name"]
 
     def put_ffmpeg(self, script):
@@ -274,6 +279,33 @@ class WithAPlayedHead(unittest.TestCase):
         failed = self.head.hear("failed")
         self.assertEqual((failed["fault"], failed["message"]), ("unknown", "ffmpeg ended with 3"))
         self.assertIn("/home/someone: 9998", self.words())
+
+    def test_an_engine_of_one_s_own_takes_the_place_of_ffmpeg(self):
+        self.start(engine="""
+KIND, NAME, VERSION, VRAM_MIB, STAND_IN = "image.generate", "mine", "7", 1, False
+class Failure(Exception): pass
+def run(params):
+    if params["prompt"] == "a bug":
+        return open("/home/someone/weights")
+    if params["prompt"] == "no":
+        raise Failure("out_of_memory", "it is too large")
+    yield
+    yield {"progress": {"fraction": 0.5, "step": "thinking"}}
+    return {"port": "image", "content_type": "image/png", "metadata": {}}, b"a picture"
+""")
+        self.assertEqual(self.device, "cpu0")
+        for prompt, why in (("a bug", ("unknown", "the engine failed")), ("no", ("out_of_memory", "it is too large"))):
+            self.assign(1, {"prompt": prompt}, job=prompt)
+            failed = self.head.hear("failed")
+            self.assertEqual((failed["fault"], failed["message"]), why)
+        self.assertIn("/home/someone/weights", self.words())
+        self.assign(1, {"prompt": "yes"})
+        self.assertEqual(self.head.hear("progress")["step"], "thinking")
+        offer = self.head.hear("put")
+        self.assertEqual(offer["sha256"], hashlib.sha256(b"a picture").hexdigest())
+        self.head.say("put_ready", sha256=offer["sha256"], offset=0, credit=0, done=True, error="")
+        finished = self.head.hear("finished")
+        self.assertEqual((finished["engine"], finished["preview"], finished["outputs"][0]["port"]), ("mine/7", False, "image"))
 
     def test_a_run_that_writes_to_the_last_is_broken_off_and_leaves_nothing(self):
         self.start(ffmpeg='for last; do :; done; while :; do i=$((i + 1)); : > "${last%/*}/$i"; echo frame=1 > "${last%/*}/progress"; done')
