@@ -3,12 +3,14 @@
 #include "app/bench_head.hpp"
 #include "common/exit_codes.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -186,22 +188,41 @@ bool measure_pickup(const std::string& program, int count) {
   return submits.size() == static_cast<std::size_t>(count);
 }
 
-/// Submits `count` times over as many connections as there are `clients`; how many were refused.
+/// Submits `count` times over as many connections as there are `clients`, each with one request at a time; how many
+/// were refused. One thread has all connections, so that the head is measured and not the turns of a hundred threads.
 int submit_all(std::uint16_t port, const std::vector<std::string>& accounts, int clients, int count,
                const std::string& body) {
-  std::atomic<int> next{0}, refused{0};
-  std::vector<std::jthread> submitters;
-  for (int c = 0; c < clients; ++c)
-    submitters.emplace_back([&, c] {
-      loopback_client client(port);
-      client.headers = accounts[static_cast<std::size_t>(c) % accounts.size()];
-      while (next.fetch_add(1) < count) {
-        auto answer = client.ask("POST", flow_path, body);
-        if (!answer || answer->first != 202)
-          ++refused;
-      }
-    });
-  submitters.clear();
+  int next = 0, refused = 0;
+  std::vector<std::unique_ptr<loopback_client>> all;
+  std::vector<pollfd> open(static_cast<std::size_t>(clients));
+  auto begin_next = [&](std::size_t i) {
+    for (open[i].fd = -1; open[i].fd < 0 && next < count; ++next) {
+      if (all[i]->begin("POST", flow_path, body))
+        open[i].fd = all[i]->connection();
+      else
+        ++refused;
+    }
+  };
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    all.push_back(std::make_unique<loopback_client>(port));
+    all[i]->headers = accounts[i % accounts.size()];
+    open[i].events = POLLIN;
+    begin_next(i);
+  }
+  auto waits = [](const pollfd& one) { return one.fd >= 0; };
+  while (std::any_of(open.begin(), open.end(), waits)) {
+    if (::poll(open.data(), open.size(), 30'000) <= 0) { // as long as a blocking client waits
+      refused += static_cast<int>(std::count_if(open.begin(), open.end(), waits));
+      break;
+    }
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      if (!waits(open[i]) || open[i].revents == 0)
+        continue;
+      auto answer = all[i]->finish();
+      refused += !answer || answer->first != 202;
+      begin_next(i);
+    }
+  }
   return refused;
 }
 

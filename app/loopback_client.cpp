@@ -59,8 +59,13 @@ bool loopback_client::fill() {
   return true;
 }
 
-result<std::pair<int, std::string>> loopback_client::ask(const std::string& method, const std::string& path,
-                                                         const std::string& body) {
+failure loopback_client::broken() {
+  ::close(fd_);
+  fd_ = -1;
+  return fail("io", "no answer came");
+}
+
+result<void> loopback_client::begin(const std::string& method, const std::string& path, const std::string& body) {
   if (fd_ < 0)
     if (auto dialed = dial(); !dialed)
       return dialed.error();
@@ -68,13 +73,12 @@ result<std::pair<int, std::string>> loopback_client::ask(const std::string& meth
   if (!body.empty())
     request += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   request += "\r\n" + body;
-  auto broken = [this] {
-    ::close(fd_);
-    fd_ = -1;
-    return fail("io", "no answer came");
-  };
   if (!send_all(request))
     return broken();
+  return {};
+}
+
+result<std::pair<int, std::string>> loopback_client::finish() {
   std::size_t end;
   while ((end = buffer_.find("\r\n\r\n")) == std::string::npos)
     if (!fill())
@@ -91,6 +95,13 @@ result<std::pair<int, std::string>> loopback_client::ask(const std::string& meth
   std::pair<int, std::string> out{std::atoi(head.c_str() + 9), buffer_.substr(end + 4, length)};
   buffer_.erase(0, end + 4 + length);
   return out;
+}
+
+result<std::pair<int, std::string>> loopback_client::ask(const std::string& method, const std::string& path,
+                                                         const std::string& body) {
+  if (auto begun = begin(method, path, body); !begun)
+    return begun.error();
+  return finish();
 }
 
 result<std::pair<int, json>> loopback_client::ask_json(const std::string& method, const std::string& path,

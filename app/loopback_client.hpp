@@ -25,6 +25,12 @@ public:
                                           const std::string& body = {});
   result<std::pair<int, json>> ask_json(const std::string& method, const std::string& path, const json& body = nullptr);
 
+  /// ask() in two halves, for one who has many connections: `connection()` is readable when the answer has begun to
+  /// come. Errors: as ask().
+  result<void> begin(const std::string& method, const std::string& path, const std::string& body = {});
+  result<std::pair<int, std::string>> finish();
+  int connection() const { return fd_; } // negative after an error
+
   /// The session cookie of POST /api/login, "name=value". Errors: `io`, `refused`.
   result<std::string> login(const std::string& username, const std::string& password);
 
@@ -37,6 +43,7 @@ private:
   result<void> dial();
   result<void> send_all(const std::string& bytes);
   bool fill();
+  failure broken();
 
   std::uint16_t port_;
   int fd_ = -1;
