@@ -26,6 +26,17 @@ std::uint16_t free_port() {
 void order_times::acknowledged(const std::string& job) {
   if (auto known = open_.find(job); known != open_.end())
     known->second.acknowledged = bench_clock::now();
+  {
+    std::lock_guard guard(mutex_);
+    ++acknowledged_;
+  }
+  changed_.notify_all();
+}
+
+std::uint64_t order_times::wait_acknowledged(std::uint64_t count, std::chrono::seconds patience) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, patience, [&] { return acknowledged_ >= count; });
+  return acknowledged_;
 }
 
 void order_times::assigned(const std::string& job) {

@@ -9,6 +9,9 @@
 #include <zmq.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
@@ -26,12 +29,15 @@ struct membership {
 /// Lets as many nodes join, as an operator would; none where the head refuses one.
 std::vector<membership> add_nodes(std::uint16_t port, const std::string& admin, int count);
 
-/// When orders came to nodes, by their clock. For the nodes' thread, and for others when that has ended.
+/// When orders came to nodes, by their clock. For the nodes' thread, and for others when that has ended, but for
+/// wait_acknowledged().
 class order_times {
 public:
   void assigned(const std::string& job);
   void ended(const std::string& job) { open_[job] = {bench_clock::now(), {}}; }
   void acknowledged(const std::string& job);
+  /// From any thread: how many ends were acknowledged, by now or when they are `count`, or when patience is at an end.
+  std::uint64_t wait_acknowledged(std::uint64_t count, std::chrono::seconds patience);
 
   std::unordered_map<std::string, bench_clock::time_point> first; // job → its first stage's order
   // Of each later stage, ms: from where the node said the end of the one before it; and from where the head said that
@@ -44,6 +50,9 @@ private:
     std::optional<bench_clock::time_point> acknowledged;
   };
   std::unordered_map<std::string, moments> open_; // job → its last stage that ended
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t acknowledged_ = 0; // guarded by mutex_
 };
 
 /// A node without engines: each attempt has succeeded the moment that it is assigned.
@@ -84,6 +93,10 @@ public:
   int welcomed() const { return welcomed_; }
   std::uint64_t done() const { return done_; }
   std::uint64_t refusals() const { return refusals_; }
+  /// See order_times.
+  std::uint64_t wait_acknowledged(std::uint64_t count, std::chrono::seconds patience) {
+    return times_.wait_acknowledged(count, patience);
+  }
   /// Ends them all; when their orders came.
   const order_times& stop();
 

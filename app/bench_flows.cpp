@@ -81,6 +81,7 @@ double metric(std::uint16_t port, const std::string& name) {
 
 const json flow = {{"inputs", {{"ms", 0}}}};
 constexpr int slots = 64;
+constexpr std::uint64_t stages = 4; // of a flow
 constexpr const char* flow_path = "/api/workflows/bench-chain/runs";
 
 bool wait_for_node(std::uint16_t port, const std::string& headers) {
@@ -121,21 +122,21 @@ struct submit {
   bench_clock::time_point sent, answered;
 };
 
-/// One flow at a time, each when the one before it is told to be done; up to the first that goes wrong.
-std::vector<submit> submit_one_by_one(std::uint16_t port, const std::string& headers, int count, finishes& done) {
+/// One flow at a time, each when all stages of the one before it are acknowledged; up to the first that goes wrong. The
+/// client follows nothing meanwhile: it shares the machine.
+std::vector<submit> submit_one_by_one(std::uint16_t port, const std::string& headers, int count, crowd& node) {
   std::vector<submit> out;
   loopback_client client(port);
   client.headers = headers;
+  auto over = node.wait_acknowledged(0, std::chrono::seconds(0));
   for (int i = 0; i < count; ++i) {
     auto sent = bench_clock::now();
     auto answer = client.ask_json("POST", flow_path, flow);
     auto answered = bench_clock::now();
-    if (!answer || answer->first != 202)
+    over += stages;
+    if (!answer || answer->first != 202 || node.wait_acknowledged(over, std::chrono::seconds(30)) < over)
       break;
-    auto job = answer->second.value("job_id", std::string{});
-    if (done.wait_for(job) == bench_clock::time_point::max())
-      break;
-    out.push_back({job, sent, answered});
+    out.push_back({answer->second.value("job_id", std::string{}), sent, answered});
   }
   return out;
 }
@@ -173,13 +174,10 @@ bool measure_pickup(const std::string& program, int count) {
     auto members = add_nodes(head.port(), admin, 1);
     if (!accounts.empty() && !members.empty()) {
       crowd node(std::move(members), 1);
-      finishes done;
-      std::thread stream([&] { follow(head.port(), accounts[0], done); });
-      if (wait_for_node(head.port(), accounts[0]) && done.wait_count(1, std::chrono::seconds(30)))
-        submits = submit_one_by_one(head.port(), accounts[0], count, done);
+      if (wait_for_node(head.port(), accounts[0]) && node.wait_acknowledged(stages, std::chrono::seconds(30)) >= stages)
+        submits = submit_one_by_one(head.port(), accounts[0], count, node);
       print_pickup(submits, node.stop());
       head.kill();
-      stream.join(); // it ends with its head
     }
   }
   std::filesystem::remove_all(data);
