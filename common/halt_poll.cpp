@@ -43,10 +43,12 @@ rep own_time() {
   return halt_poll::clock::duration(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)).count();
 }
 
-long idle_ticks_of(int processor) {
-  std::ifstream file("/proc/stat");
-  return idle_ticks(std::string(std::istreambuf_iterator<char>(file), {}), processor);
+std::string content(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
+
+long idle_ticks_of(int processor) { return idle_ticks(content("/proc/stat"), processor); }
 
 /// Takes look, or less when it is to stop.
 bool would_idle(int processor, const std::stop_token& stop) {
@@ -94,7 +96,8 @@ void poll(int processor, const std::stop_token& stop) {
 
 halt_poll::halt_poll(std::chrono::microseconds wanted) {
   cpu_set_t mine;
-  if (wanted.count() == 0 || sched_getaffinity(0, sizeof mine, &mine) != 0 || CPU_COUNT(&mine) > processors_max)
+  if (wanted.count() == 0 || sched_getaffinity(0, sizeof mine, &mine) != 0 || CPU_COUNT(&mine) > processors_max ||
+      has_processor_quota(content("/proc/self/cgroup"), "/sys/fs/cgroup"))
     return;
   longest = clock::duration(wanted).count();
   for (int i = 0; i < CPU_SETSIZE; ++i)
@@ -141,6 +144,28 @@ long idle_ticks(const std::string& stat, int number) {
       return idle + waiting; // for a disk: others could run
   }
   return -1;
+}
+
+bool has_processor_quota(const std::string& self, const std::filesystem::path& root) {
+  constexpr std::string_view unified = "0::/"; // of cgroup2; other lines are of the hierarchies of version 1
+  std::istringstream lines(self);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(unified))
+      continue;
+    auto group = root;
+    auto limited = [&group] {
+      auto quota = content(group / "cpu.max"); // not there in the outermost group of the machine
+      return !quota.empty() && !quota.starts_with("max");
+    };
+    if (limited())
+      return true;
+    for (const auto& name : std::filesystem::path(line.substr(unified.size()))) {
+      group /= name;
+      if (limited())
+        return true;
+    }
+  }
+  return false;
 }
 
 } // namespace troupe

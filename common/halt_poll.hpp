@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -19,7 +20,8 @@ public:
   using clock = std::chrono::steady_clock;
   static constexpr int processors_max = 4; // with more it does nothing
 
-  /// `longest`: how long after the last rest(); 0 for never. One at a time in a program.
+  /// `longest`: how long after the last rest(); 0 for never. One at a time in a program. Where a quota of processor
+  /// time is set it does nothing: what it took would be missing later.
   explicit halt_poll(std::chrono::microseconds longest);
   ~halt_poll();
   halt_poll(const halt_poll&) = delete;
@@ -35,5 +37,10 @@ private:
 /// For how many of the machine's ticks (of 10 ms, as /proc/stat counts them) processor `number` had nothing to do;
 /// negative when `stat`, the content of that file, does not say.
 long idle_ticks(const std::string& stat, int number);
+
+/// Whether a group of processes has a quota of processor time, of its own or of a group that it is in. `self`: the
+/// content of /proc/PID/cgroup; `root`: where cgroup2 is mounted. See cgroups(7) and `cpu.max` in Linux's
+/// cgroup-v2.rst.
+bool has_processor_quota(const std::string& self, const std::filesystem::path& root);
 
 } // namespace troupe

@@ -1,4 +1,5 @@
 #include "common/halt_poll.hpp"
+#include "common/random.hpp"
 
 #include <gtest/gtest.h>
 
@@ -58,6 +59,8 @@ protected:
   void SetUp() override {
     if (processors() > halt_poll::processors_max)
       GTEST_SKIP() << "it does nothing on so many processors";
+    if (has_processor_quota(content("/proc/self/cgroup"), "/sys/fs/cgroup"))
+      GTEST_SKIP() << "it does nothing under a quota";
   }
 };
 
@@ -109,6 +112,31 @@ TEST_F(HaltPoll, EndsAtOnce) {
   }
   halt_poll::rest();
   EXPECT_TRUE(pollers().empty());
+}
+
+TEST(ProcessorQuota, IsOfAGroupOrOfOneThatItIsIn) {
+  auto root = std::filesystem::temp_directory_path() / ("troupe-quota-" + random_hex(6));
+  auto say = [&](const std::string& group, const std::string& quota) {
+    std::filesystem::create_directories(root / group);
+    std::ofstream(root / group / "cpu.max") << quota;
+  };
+  const std::string self = "3:cpu:/old\n0::/system.slice/troupe.service\n";
+  EXPECT_FALSE(has_processor_quota(self, root));
+  say("system.slice", "max 100000\n");
+  say("system.slice/troupe.service", "max 100000\n");
+  say("system.slice/other.service", "50000 100000\n");
+  say("old", "50000 100000\n");
+  EXPECT_FALSE(has_processor_quota(self, root));
+  say("system.slice/troupe.service", "200000 100000\n");
+  EXPECT_TRUE(has_processor_quota(self, root));
+  say("system.slice/troupe.service", "max 100000\n");
+  say("system.slice", "50000 100000\n");
+  EXPECT_TRUE(has_processor_quota(self, root));
+  EXPECT_FALSE(has_processor_quota("", root));
+  EXPECT_FALSE(has_processor_quota("0::/\n", root));
+  say("", "150000 100000\n"); // as a container sees its own
+  EXPECT_TRUE(has_processor_quota("0::/\n", root));
+  std::filesystem::remove_all(root);
 }
 
 TEST(IdleTicks, CountTheWaitForADisk) {
