@@ -155,7 +155,7 @@ class Worker:
         self.attempts.append(new)
         new.steps = engine.run(params)
         if inputs:
-            self.fail([new], "device", "this worker takes no input files")
+            self.fail([new], "unsuited", "this worker takes no input files")
 
     def bring(self, a, ready):
         if ready["done"]:

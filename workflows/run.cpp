@@ -9,8 +9,8 @@ namespace troupe::workflow {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> fault_names{"bad_input", "out_of_memory", "device",    "unknown",
-                                                      "timeout",   "lost_node",     "cancelled", "stopped"};
+constexpr std::array<std::string_view, 9> fault_names{"bad_input", "out_of_memory", "device",  "unknown", "timeout",
+                                                      "lost_node", "cancelled",     "stopped", "unsuited"};
 constexpr std::array<std::string_view, 7> state_names{"waiting",   "ready",  "running",  "backing_off",
                                                       "succeeded", "failed", "cancelled"};
 constexpr std::array<std::string_view, 5> phase_names{"queued", "running", "succeeded", "failed", "cancelled"};
@@ -23,8 +23,10 @@ bool is_open(stage_state state) {
 // In the scheduler's hands: queued, waiting out a backoff, or on a device.
 bool is_issued(stage_state state) { return is_open(state) && state != stage_state::waiting; }
 
-// The node went away, or stopped the work by itself: the stage is not to blame.
-bool is_nobodys_fault(fault kind) { return kind == fault::lost_node || kind == fault::cancelled; }
+// The node went away, stopped the work by itself, or does not take such work: the stage is not to blame.
+bool is_nobodys_fault(fault kind) {
+  return kind == fault::lost_node || kind == fault::cancelled || kind == fault::unsuited;
+}
 
 // Another device may do at once; a wait would not help.
 bool is_of_the_device(fault kind) { return kind == fault::device || kind == fault::out_of_memory; }

@@ -30,7 +30,7 @@ namespace troupe::workflow {
 
 /// Why an attempt ended without a result; the names are those of the node protocol. Of the head are `lost_node` and
 /// `stopped`: the head itself had it broken off, for the sake of another stage.
-enum class fault { bad_input, out_of_memory, device, unknown, timeout, lost_node, cancelled, stopped };
+enum class fault { bad_input, out_of_memory, device, unknown, timeout, lost_node, cancelled, stopped, unsuited };
 
 std::string_view name_of(fault kind);
 /// Another word is `unknown`.

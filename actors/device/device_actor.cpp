@@ -21,6 +21,8 @@ scheduling::outcome outcome_of(const std::string& fault) {
     return outcome::out_of_memory;
   if (fault == "device")
     return outcome::device_fault;
+  if (fault == "unsuited")
+    return outcome::unsuited;
   if (fault == "cancelled" || fault == "stopped")
     return outcome::cancelled;
   return fault == "timeout" ? outcome::timed_out : outcome::unknown;

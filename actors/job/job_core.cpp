@@ -75,7 +75,8 @@ void job_core::note(const advanced& e, const workflow::event& what, const workfl
   } else if (auto failed = std::get_if<workflow::stage_failed>(&what)) {
     ended(failed->index);
     auto small = failed->kind == workflow::fault::out_of_memory;
-    if ((small || failed->kind == workflow::fault::device) && !e.device.empty())
+    auto other = failed->kind == workflow::fault::device || failed->kind == workflow::fault::unsuited;
+    if ((small || other) && !e.device.empty())
       facts_[failed->index].bad_devices.push_back(e.device);
     if (small && !e.device.empty())
       facts_[failed->index].small_devices.push_back(e.device);

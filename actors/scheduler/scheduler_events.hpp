@@ -27,7 +27,16 @@ enum class priority_class : std::uint8_t { interactive, standard, preemptible };
 inline constexpr std::size_t class_count = 3;
 
 /// How an attempt ended. Only `device_fault` is held against the device.
-enum class outcome : std::uint8_t { ok, bad_input, out_of_memory, device_fault, cancelled, timed_out, unknown };
+enum class outcome : std::uint8_t {
+  ok,
+  bad_input,
+  out_of_memory,
+  device_fault,
+  cancelled,
+  timed_out,
+  unknown,
+  unsuited // the device is well, but not for this stage
+};
 
 /// What a stage asks for.
 struct stage_request {

@@ -16,7 +16,8 @@ NLOHMANN_JSON_SERIALIZE_ENUM(outcome, {{outcome::ok, "ok"},
                                        {outcome::device_fault, "device"},
                                        {outcome::cancelled, "cancelled"},
                                        {outcome::timed_out, "timeout"},
-                                       {outcome::unknown, "unknown"}})
+                                       {outcome::unknown, "unknown"},
+                                       {outcome::unsuited, "unsuited"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ref, job, stage)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_request, ref, account, weight, kind, model, vram_mib, estimate_ms,
                                                 priority, attempt_base, excluded, outgrown, near, may_run_twice)

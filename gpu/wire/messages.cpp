@@ -11,7 +11,7 @@ namespace troupe::wire {
 
 namespace {
 
-constexpr std::array faults{"bad_input", "out_of_memory", "device",        "unknown",
+constexpr std::array faults{"bad_input", "out_of_memory", "device",        "unsuited",     "unknown",
                             "cancelled", "timeout",       "missing_input", "corrupt_input"};
 
 packed_bytes binary(const std::string& bytes) { return {bytes}; }

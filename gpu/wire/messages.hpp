@@ -95,7 +95,8 @@ struct finished {
 struct failed {
   attempt_ref ref;
   std::string device;
-  std::string fault; // bad_input, out_of_memory, device, unknown, cancelled, timeout, missing_input, corrupt_input
+  // bad_input, out_of_memory, device, unsuited, unknown, cancelled, timeout, missing_input, corrupt_input
+  std::string fault;
   std::string message;
   std::string artifact; // of missing_input and corrupt_input: which
   std::uint32_t run_ms = 0;

@@ -254,7 +254,7 @@ class WithAPlayedHead(unittest.TestCase):
     def test_what_it_cannot_run_may_run_elsewhere(self):
         self.start()
         self.assign(1, SHORT, inputs=[{"port": "image", "sha256": "0" * 64, "bytes": 9, "content_type": "image/png", "metadata": {}}])
-        self.assertEqual(self.head.hear("failed")["fault"], "device")
+        self.assertEqual(self.head.hear("failed")["fault"], "unsuited")
 
     def test_what_takes_longer_than_it_may_is_broken_off(self):
         self.start()

@@ -111,6 +111,15 @@ TEST_F(DeviceActor, TellsAJobWhetherItWasTheHeadThatHadTheAttemptStopped) {
   EXPECT_EQ(told_to_jobs.back(), (told{3, "device"})) << "it had failed before it heard of that";
 }
 
+TEST_F(DeviceActor, DoesNotBlameADeviceForWhatDoesNotSuitIt) {
+  run(1);
+  tell(device_report{wire::failed{{"j", 0, 1}, "gpu0", "unsuited", "why", {}, 1}});
+  EXPECT_EQ(ended.back().how, scheduling::outcome::unsuited);
+  run(2);
+  tell(device_report{wire::failed{{"j", 0, 2}, "gpu0", "device", "why", {}, 1}});
+  EXPECT_EQ(ended.back().how, scheduling::outcome::device_fault);
+}
+
 // A node's word on times counts as far as so much has passed here.
 TEST_F(DeviceActor, TellsTheSchedulerHowLongATransferTookAsFarAsThatCanBe) {
   auto end = [&](std::uint64_t attempt, std::uint32_t run_ms, std::int64_t transfer_ms) {

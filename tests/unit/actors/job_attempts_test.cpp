@@ -32,6 +32,16 @@ TEST_F(JobActor, IsQueuedAgainWhenItWasPlacedUnderAStaleNumber) {
   ASSERT_TRUE(finish(0, 4));
 }
 
+TEST_F(JobActor, KeepsAStageFromADeviceThatFailedItOrThatItDoesNotSuit) {
+  submit(100);
+  std::uint64_t attempt = 0;
+  for (const char* fault : {"lost_node", "device", "unsuited"}) { // who was lost may come back
+    place(0, ++attempt);
+    fail(0, attempt, fault);
+    EXPECT_EQ(told.newest.excluded, std::vector<device_id>(attempt - 1, {"n/cpu0"})) << fault;
+  }
+}
+
 TEST_F(JobActor, IsQueuedAgainWhenAnAttemptFailsThatACrashForgot) {
   submit(100);
   disk.stopped = true;

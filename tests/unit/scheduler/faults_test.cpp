@@ -84,10 +84,12 @@ TEST(quarantine, forgives_after_a_success_and_blames_only_faults_of_the_device) 
     auto how = i % 3 == 2 ? outcome::ok : outcome::device_fault;
     EXPECT_FALSE(only<quarantined>(w.end(job, how)));
   }
-  for (int i = 0; i < 12; ++i) {
-    w.queue(st("film"));
-    EXPECT_FALSE(only<quarantined>(w.end("film", outcome::bad_input)));
-  }
+  for (auto how : {outcome::bad_input, outcome::unsuited})
+    for (int i = 0; i < 12; ++i) {
+      auto job = "film" + std::to_string(i);
+      w.queue(st(job));
+      EXPECT_FALSE(only<quarantined>(w.end(job, how)));
+    }
 }
 
 TEST(quarantine, ends_by_time_and_comes_back_with_the_next_failure) {

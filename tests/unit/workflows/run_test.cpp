@@ -174,6 +174,19 @@ TEST(Run, ALostNodeDoesNotCountUpToALimit) {
   EXPECT_EQ(run.run.now(), phase::failed) << "what kills every node it meets must not kill all";
 }
 
+TEST(Run, DevicesThatItDoesNotSuitAreNotItsFaultUpToALimit) {
+  Checked run(chain({{"attempts", 1}}));
+  run(started{});
+  std::uint64_t attempt = 1;
+  for (; attempt <= run::limits::lost_nodes_max; ++attempt) {
+    run(stage_started{0, attempt});
+    run.fail(0, fault::unsuited, attempt);
+    EXPECT_EQ(run.run.ready(0), indices{0}) << "another one may do at once";
+  }
+  run.fail(0, fault::unsuited, attempt);
+  EXPECT_EQ(run.run.now(), phase::failed) << "nobody takes it";
+}
+
 TEST(Run, WhatIsStoppedForOthersCountsForNothing) {
   Checked run(chain({{"attempts", 1}}));
   run(started{});
