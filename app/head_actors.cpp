@@ -97,6 +97,9 @@ void spawn_actors(caf::actor_system& system, const head_parts& parts, const acto
   jobs.vram_of = [&offered = parts.offered](const std::string& kind) { return offered.vram_mib(kind); };
   auto cluster = options.cluster;
   cluster.is_here = parts.is_here;
+  cluster.is_job = [&database = parts.database](const std::string& job) {
+    return database.get(storage::table::jobs, job).has_value();
+  };
   others->scheduler =
       system.spawn<scheduler_actor>(std::ref(board), others, options.scheduler, static_cast<std::uint32_t>(epoch));
   others->directory = system.spawn<directory_actor>(std::ref(board), std::ref(parts.database),

@@ -1,8 +1,10 @@
 #include "actors/cluster/cluster_actor.hpp"
 
 #include "common/log.hpp"
+#include "workflows/stage_kinds.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace troupe {
@@ -10,6 +12,7 @@ namespace troupe {
 namespace {
 
 constexpr auto tick_every = std::chrono::milliseconds(100);
+constexpr std::int64_t stands_still_from_ms = 1'000;          // a program that was stopped, a machine that was moved
 constexpr auto publish_after = std::chrono::milliseconds(20); // many nodes come at once when a head has started
 
 /// Of a report that an attempt has ended: which, and on which device.
@@ -190,8 +193,11 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   auto type = d.model.empty() ? d.type : d.type + "/" + d.model;
   // What needs memory of a GPU finds that of the machine on a CPU; the scheduler does not count it.
   auto vram_mib = d.type == "cpu" ? scheduling::vram_unbounded : d.vram_mib;
+  std::vector<std::string> kinds; // the scheduler remembers each that it hears
+  std::copy_if(d.kinds.begin(), d.kinds.end(), std::back_inserter(kinds),
+               [](const auto& kind) { return workflow::find_stage_kind(kind) != nullptr; });
   device_joined joined{
-      {device_id{full}, node_id{n.name}, type, d.kinds, d.slots, vram_mib, {}, session_of(full), n.hello}};
+      {device_id{full}, node_id{n.name}, type, std::move(kinds), d.slots, vram_mib, {}, session_of(full), n.hello}};
   auto wanted = wanted_state(registry_.find(n.name).value_or(node_record{}), d.name);
   joined.what.draining = wanted != enabled;
   joined.what.quarantined = wanted == quarantined;
@@ -258,9 +264,16 @@ void cluster_actor::note_trouble(const std::string& name, std::string what) {
 
 caf::result<void> cluster_actor::tick(cluster_tick& m) {
   auto now = steady_ms();
+  // What a node said while this program stood still is yet to be heard: that time is nobody's silence.
+  auto stood_still = ticked_at_ == 0 ? 0 : now - ticked_at_ - tick_every.count();
+  ticked_at_ = now;
+  if (stood_still > stands_still_from_ms)
+    log::warn("the head stood still for {} ms: nodes are not taken for lost by that", stood_still);
   for (auto& [name, n] : nodes_) {
     if (!n.connected)
       continue;
+    if (stood_still > stands_still_from_ms)
+      n.heard_at = std::min(now, n.heard_at + stood_still);
     if (now - n.heard_at > options_.node_timeout_ms)
       lose(n, "it was silent for " + std::to_string(now - n.heard_at) + " ms");
   }
@@ -539,8 +552,8 @@ caf::actor cluster_actor::device(const std::string& name, bool make) {
     return found->second;
   if (!make)
     return nullptr;
-  auto made =
-      spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(*link_), name, options_.is_here);
+  auto made = spawn<device_actor, caf::linked>(std::ref(all_actors_), others_, std::ref(*link_), name, options_.is_here,
+                                               options_.is_job);
   devices_.emplace(name, made);
   return made;
 }
@@ -591,6 +604,11 @@ void cluster_actor::publish_capabilities() {
     batch.rows.push_back({storage::table::meta, capabilities_row, std::move(now), false});
     journal_.commit(std::move(batch), [](storage::commit_status) {}); // it is a hint: the next start does without
   }
+  kinds_need needs;
+  for (const auto& [kind, can] : all)
+    if (can.available)
+      needs.vram_mib[kind] = can.vram_mib;
+  tell(others_->scheduler, std::move(needs));
   offered_.replace(std::move(all));
 }
 

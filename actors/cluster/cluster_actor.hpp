@@ -22,6 +22,7 @@ struct cluster_options {
   std::size_t devices_max = 256;   // of one node
   wire::version_range versions = wire::spoken_versions;
   has_artifact is_here = [](const wire::artifact&) { return true; }; // whether the head has a file, whole in length
+  has_job is_job = [](const std::string&) { return true; };
 };
 
 /// The CLUSTER: which nodes are there and what they offer. It hears the link, keeps a device actor for each device, and
@@ -107,7 +108,8 @@ private:
   capabilities& offered_;
   storage::journal& journal_;
   std::int64_t started_at_ = steady_ms();
-  std::string kept_; // the capabilities as they were last written
+  std::int64_t ticked_at_ = 0; // steady
+  std::string kept_;           // the capabilities as they were last written
   cluster_options options_;
   bool publishing_ = false;
   std::map<std::string, node> nodes_;                          // by name

@@ -11,7 +11,8 @@ namespace {
 constexpr auto retry_after = std::chrono::seconds(1);
 constexpr std::size_t stopped_max = 64; // a start is late by a few messages, not by so many
 constexpr auto overdue_every = std::chrono::seconds(5);
-constexpr std::int64_t overdue_grace_ms = 30'000; // the node's own time-out comes first
+constexpr std::int64_t overdue_grace_ms = 30'000; // at least: the node's own time-out comes first
+constexpr std::uint64_t slowest_bytes_ms = 256;   // of a line that inputs come over
 
 scheduling::outcome outcome_of(const std::string& fault) {
   using scheduling::outcome;
@@ -31,9 +32,9 @@ scheduling::outcome outcome_of(const std::string& fault) {
 } // namespace
 
 device_actor::device_actor(caf::actor_config& config, actor_board& board, address_book_ptr others,
-                           link::head_link& link, std::string device, has_artifact is_here)
+                           link::head_link& link, std::string device, has_artifact is_here, has_job is_job)
   : visible(config, board, "device", std::move(device), "cluster/main"), others_(std::move(others)), link_(link),
-    is_here_(std::move(is_here)) {}
+    is_here_(std::move(is_here)), is_job_(std::move(is_job)) {}
 
 caf::behavior device_actor::make_behavior() {
   run_delayed(overdue_every, [this] { look_for_overdue(); });
@@ -52,7 +53,11 @@ caf::result<void> device_actor::run(run_stage& m) {
     return {};
   }
   stage_key key{ref.job, ref.stage};
-  attempt made{ref.attempt, steady_ms(), m.what.timeout_ms, m.what.kind};
+  std::uint64_t bytes = 0;
+  for (const auto& input : m.what.inputs)
+    bytes += input.bytes;
+  attempt made{ref.attempt, steady_ms(), m.what.timeout_ms,
+               m.what.kind, false,       static_cast<std::int64_t>(bytes / slowest_bytes_ms)};
   running_[key] = made;
   if (!link_->send(connection_, std::move(m.what)))
     give_up(key, made, "unknown", "the node's line is full");
@@ -78,11 +83,23 @@ caf::result<void> device_actor::stop(stop_stage& m) {
 }
 
 caf::result<void> device_actor::report(device_report& m) {
-  if (auto good = std::get_if<wire::finished>(&m.what))
-    take(std::move(*good));
-  else if (auto bad = std::get_if<wire::failed>(&m.what))
-    take(std::move(*bad));
+  if (auto good = std::get_if<wire::finished>(&m.what)) {
+    if (is_of_a_job(good->ref))
+      take(std::move(*good));
+  } else if (auto bad = std::get_if<wire::failed>(&m.what)) {
+    if (is_of_a_job(bad->ref))
+      take(std::move(*bad));
+  }
   return {};
+}
+
+// An actor is not to be made for a job that a node has made up: the node may forget it at once.
+bool device_actor::is_of_a_job(const wire::attempt_ref& ref) {
+  if (find(ref) != nullptr || is_job_(ref.job))
+    return true;
+  if (!connection_.empty())
+    link_->send(connection_, wire::acknowledge{ref});
+  return false;
 }
 
 void device_actor::take(wire::finished&& report) {
@@ -195,6 +212,8 @@ caf::result<void> device_actor::connected(device_connected& m) {
 }
 
 void device_actor::reattach(const known_attempt& a) {
+  if (!is_job_(a.job))
+    return part_from(a, "there is no such job");
   request(others_->directory, std::chrono::seconds(30), routed(stage_reattached{a.job, a.stage, id(), a.attempt}))
       .then(
           [this, a](description& wanted) {
@@ -205,16 +224,18 @@ void device_actor::reattach(const known_attempt& a) {
             found->second.since = steady_ms() - wanted.value.value("for_ms", std::int64_t{0});
           },
           [this, a](caf::error& why) {
-            auto refused = read_refusal(why);
-            log::info("device {}: attempt {} of stage {} of job {} is stopped: {}", id(), a.attempt, a.stage, a.job,
-                      refused.message);
-            wire::attempt_ref ref{a.job, a.stage, a.attempt};
-            if (!connection_.empty())
-              link_->send(connection_, wire::cancel{ref});
-            // The scheduler may have believed the node; only after it has heard this can the job queue the stage anew.
-            end_attempt(ref, scheduling::outcome::cancelled, 0);
+            part_from(a, read_refusal(why).message);
             tell(others_->directory, routed(resume_job{a.job}));
           });
+}
+
+// The scheduler may have believed the node; only after it has heard this can the job queue the stage anew.
+void device_actor::part_from(const known_attempt& a, const std::string& why) {
+  log::info("device {}: attempt {} of stage {} of job {} is stopped: {}", id(), a.attempt, a.stage, a.job, why);
+  wire::attempt_ref ref{a.job, a.stage, a.attempt};
+  if (!connection_.empty())
+    link_->send(connection_, wire::cancel{ref});
+  end_attempt(ref, scheduling::outcome::cancelled, 0);
 }
 
 caf::result<void> device_actor::lost(device_lost& m) {
@@ -243,9 +264,11 @@ caf::result<description> device_actor::asked(attempt_asked& m) {
 
 void device_actor::look_for_overdue() {
   std::vector<std::pair<stage_key, attempt>> overdue;
-  for (const auto& [key, a] : running_)
-    if (a.timeout_ms > 0 && steady_ms() - a.since > std::int64_t{a.timeout_ms} + overdue_grace_ms)
+  for (const auto& [key, a] : running_) {
+    auto longest = a.timeout_ms + std::max<std::int64_t>(a.timeout_ms, overdue_grace_ms) + a.inputs_ms;
+    if (a.timeout_ms > 0 && steady_ms() - a.since > longest)
       overdue.emplace_back(key, a);
+  }
   for (const auto& [key, a] : overdue)
     give_up(key, a, "timeout",
             "it took longer than " + std::to_string(a.timeout_ms / 1000) + " s, and its node did not stop it");

@@ -48,9 +48,9 @@ struct alignas(64) device_record { // what a decision looks at comes first
   std::uint32_t slots = 0;
   std::uint32_t slots_used = 0;
   std::uint32_t vram_mib = 0;
-  std::uint32_t vram_used = 0;
-  index reserved_for = none; // bucket
-  std::uint32_t failed = 0;  // in a row
+  std::uint64_t vram_used = 0; // more than there is, where a node says that it runs so much
+  index reserved_for = none;   // bucket
+  std::uint32_t failed = 0;    // in a row
   bool up = false;
   bool draining = false;
   bool quarantined = false; // after failures
@@ -73,7 +73,9 @@ struct alignas(64) device_record { // what a decision looks at comes first
   std::string node;
 
   std::uint32_t slots_free() const { return slots > slots_used ? slots - slots_used : 0; }
-  std::uint32_t vram_free() const { return vram_mib > vram_used ? vram_mib - vram_used : 0; }
+  std::uint32_t vram_free() const {
+    return vram_mib > vram_used ? static_cast<std::uint32_t>(vram_mib - vram_used) : 0;
+  }
   /// Empty when it is not up.
   std::optional<standing> stands() const;
   /// "lost", "quarantined", "draining", "reattaching" or "up".

@@ -13,8 +13,9 @@ constexpr std::size_t types_max = 256; // for each, run times of all work
 constexpr std::size_t excluded_max = 64;
 constexpr std::size_t choosy_max = 1'000; // stages of which each may exclude devices of its own
 constexpr std::size_t held_max = 10'000;
-constexpr index ended_max = 16'384; // attempts whose end is remembered
-constexpr int asked_anew_max = 100; // stages, each tick
+constexpr index ended_max = 16'384;          // attempts whose end is remembered
+constexpr int asked_anew_max = 100;          // stages, each tick
+constexpr std::size_t followed_max = 10'000; // stages, each tick
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
 } // namespace
@@ -176,13 +177,40 @@ void scheduler_core::ask_anew() {
     if (stage_at(stage).runs)
       continue;
     auto wanted = wanted_now(next->second);
-    auto account = line_of(stage_at(stage)).account;
-    auto before = line_of(stage_at(stage)).bucket;
-    if (wanted == queue_.bucket_at(before).wanted)
+    if (wanted != queue_.bucket_at(line_of(stage_at(stage)).bucket).wanted)
+      move_to(stage, std::move(wanted), true);
+  }
+}
+
+void scheduler_core::move_to(index stage, requirement wanted, bool front) {
+  auto account = line_of(stage_at(stage)).account;
+  auto before = line_of(stage_at(stage)).bucket;
+  unqueue(stage);
+  enqueue(stage, account, open_bucket(std::move(wanted)), front);
+  close_bucket_if_empty(before);
+}
+
+// Nodes came or went, and what waits was asked for when its kind needed another amount of VRAM.
+void scheduler_core::follow_needs() {
+  auto left = followed_max;
+  for (index bucket = 0; bucket < queue_.buckets().end() && left > 0; ++bucket) {
+    if (!queue_.buckets().used(bucket))
       continue;
-    unqueue(stage);
-    enqueue(stage, account, open_bucket(std::move(wanted)), true);
-    close_bucket_if_empty(before);
+    auto wanted = queue_.bucket_at(bucket).wanted;
+    auto need = needs_.find(wanted.kind);
+    if (need == needs_.end() || need->second == wanted.vram_mib)
+      continue;
+    wanted.vram_mib = need->second;
+    std::vector<index> waiting;
+    queue_.for_each_in(bucket, [&](index stage) {
+      if (auto own = choosy_.find(stage); own != choosy_.end())
+        own->second.vram_mib = need->second; // ask_anew sees to it
+      else if (waiting.size() < left)
+        waiting.push_back(stage);
+    });
+    for (auto stage : waiting)
+      move_to(stage, wanted, false);
+    left -= waiting.size();
   }
 }
 
@@ -358,21 +386,21 @@ void scheduler_core::on(const stage_running& e) {
   if (ended_.contains(e.device.value, e.attempt))
     return;
   auto known = find(e.stage.ref);
+  auto run = find_run(devices_.find(e.device.value), e.attempt); // each number is one stage's
   admitted stage{};
   if (known != none) {
     auto& record = stage_at(known);
-    auto run = find_run(devices_.find(e.device.value), e.attempt);
     if (run != none && running_[run].stage == known)
       return;
     // It waits: the attempt counts if it is the last one there was, or none was ever started here.
-    if (record.runs || e.attempt < record.attempt || e.attempt > attempts_) {
+    if (record.runs || e.attempt < record.attempt || e.attempt > attempts_ || run != none) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
     stage = {known, line_of(record).account, line_of(record).bucket};
     unqueue(known);
   } else {
-    if (e.attempt > attempts_ || e.device.empty() || !sensible(e.stage)) {
+    if (e.attempt > attempts_ || e.device.empty() || !sensible(e.stage) || run != none) {
       out_->push_back(stop{e.stage.ref, e.device, e.attempt});
       return;
     }
@@ -417,11 +445,12 @@ void scheduler_core::take_back(index at, const std::vector<held_attempt>& held, 
       continue;
     }
     const auto& record = stage_at(stage);
-    if (!record.runs && held[i].attempt >= record.attempt) {
+    auto run = find_run(at, held[i].attempt);
+    if (!record.runs && held[i].attempt >= record.attempt && run == none) {
       admitted taken{stage, line_of(record).account, line_of(record).bucket};
       unqueue(stage);
       attach(taken, device_id{device.id}, held[i].attempt);
-    } else if (auto run = find_run(at, held[i].attempt); run == none || running_[run].stage != stage) {
+    } else if (run == none || running_[run].stage != stage) {
       out_->push_back(stop{held[i].ref, device_id{device.id}, held[i].attempt});
       device.unclaimed.push_back(held[i]);
     }
@@ -503,6 +532,11 @@ void scheduler_core::on(const device_enable& e) {
     devices_.forget_if_empty(at);
 }
 
+void scheduler_core::on(const kind_needs& e) {
+  if (auto kind = kinds_.find(e.kind); kind != none)
+    needs_[kind] = e.vram_mib;
+}
+
 // Three failures in a row, of two jobs or two models, are the device's fault and not the work's.
 void scheduler_core::hold_against(index at, const stage_record& stage, index model) {
   auto& device = devices_.at(at);
@@ -572,6 +606,7 @@ void scheduler_core::on(const tick&) {
     devices_.forget_if_empty(at);
   }
   queue_.forget_idle(now_ - limits_.account_memory_ms);
+  follow_needs();
   ask_anew();
   reserve_for_starving();
   preempt();

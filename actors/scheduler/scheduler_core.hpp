@@ -95,6 +95,7 @@ private:
   void on(const device_down& e);
   void on(const device_drain& e);
   void on(const device_enable& e);
+  void on(const kind_needs& e);
   void on(const stage_queued& e);
   void on(const stage_withdrawn& e);
   void on(const stage_ended& e);
@@ -112,6 +113,8 @@ private:
   bool is_offered_elsewhere(const requirement& wanted) const;
   std::uint32_t vram_beyond_outgrown(const stage_request& request) const;
   void ask_anew();
+  void follow_needs();
+  void move_to(index stage, requirement wanted, bool front);
   admitted admit(const stage_request& request, requirement wanted);
   void forget(index stage, index bucket);
   void enqueue(index stage, index account, index bucket, bool front);
@@ -226,8 +229,9 @@ private:
   slab<running_record> running_;
   std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
   std::map<index, stage_request>
-      choosy_;           // only of stages that failed on a device: what they want depends on the others
-  index asked_anew_ = 0; // stage, the next of those
+      choosy_;                           // only of stages that failed on a device: what they want depends on the others
+  index asked_anew_ = 0;                 // stage, the next of those
+  std::map<index, std::uint32_t> needs_; // kind → VRAM in MiB, of those whose stages may wait for another figure
   fair_queue queue_;
   device_pool devices_;
   std::vector<index> pools_; // by kind; none where nothing of it was asked for

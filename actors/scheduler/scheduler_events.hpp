@@ -127,8 +127,14 @@ struct stage_running {
 /// Time passes; about once a second.
 struct tick {};
 
+/// So much VRAM is what stages of the kind need from now on, those that wait, too.
+struct kind_needs {
+  std::string kind;
+  std::uint32_t vram_mib = 0;
+};
+
 using event = std::variant<device_up, device_down, device_drain, device_enable, stage_queued, stage_withdrawn,
-                           stage_ended, stage_running, tick>;
+                           stage_ended, stage_running, kind_needs, tick>;
 
 // -- what must be done ------------------------------------------------------------------------------------------------
 

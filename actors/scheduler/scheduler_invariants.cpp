@@ -92,7 +92,7 @@ void scheduler_core::check_devices() const {
     if (!devices_.devices().used(at))
       continue;
     const auto& device = devices_.at(at);
-    std::uint32_t vram = 0;
+    std::uint64_t vram = 0;
     for (const auto& r : device.running) {
       TROUPE_CHECK(running_[r.run].device == at && running_[r.run].attempt == r.attempt);
       vram += queue_.bucket_at(running_[r.run].bucket).wanted.vram_mib;

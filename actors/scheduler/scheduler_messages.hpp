@@ -72,6 +72,11 @@ struct device_wanted {
   std::string state;
 };
 TROUPE_MESSAGE(device_wanted, device, state)
+/// From the cluster: how much VRAM stages need, by kind, in MiB. Kinds that nobody offers now are not in it.
+struct kinds_need {
+  std::map<std::string, std::uint32_t> vram_mib;
+};
+TROUPE_MESSAGE(kinds_need, vram_mib)
 /// The devices as the scheduler sees them; answered by {"<device>": {"status", "running", "reason"}}.
 struct list_placement {
   std::string why;
@@ -118,4 +123,5 @@ CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::scheduler_tick))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_wanted))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::list_placement))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::ask_admission))
+CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::kinds_need))
 CAF_END_TYPE_ID_BLOCK(troupe_scheduler)

@@ -163,5 +163,17 @@ class Silence(Machines):
         self.check(jobs)
 
 
+    def test_a_head_that_stood_still_takes_no_node_for_lost(self):
+        self.real("far")
+        self.head.wait_for_engines()
+        jobs = [self.submit(ms=12_000, seed=n) for n in range(2)]
+        wait_until(lambda: (self.device("far/cpu0") or {}).get("slots_used") == 2, 20, "both run")
+        self.head.process.send_signal(signal.SIGSTOP)
+        time.sleep(6)  # as a machine does that is moved to another host
+        self.head.process.send_signal(signal.SIGCONT)
+        self.assertEqual({stage["attempts"] for view in self.check(jobs).values() for stage in view["stages"]}, {1}, "nothing ran again")
+        self.assertIn("stood still for", self.head.log_text())
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

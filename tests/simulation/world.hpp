@@ -13,8 +13,8 @@
 
 namespace troupe::simulation {
 
-/// What stages can be: the second is what workflows are made of.
-inline constexpr std::array<const char*, 4> kinds = {"sim.a", "null.work", "sim.b", "sim.c"};
+/// What stages can be, of what the head knows: the second is what workflows are made of.
+inline constexpr std::array<const char*, 4> kinds = {"scene.image", "null.work", "scene.video", "upscale.video"};
 
 class world {
 public:

@@ -36,10 +36,12 @@ struct DeviceActor : ::testing::Test {
   caf::actor device;
   std::vector<scheduling::stage_ended> ended;                      // told to the scheduler
   std::vector<std::pair<std::uint64_t, std::string>> told_to_jobs; // attempt, fault or "ok"
+  int routed_to_jobs = 0;
 
   void SetUp() override {
     auto jobs = [this]() -> caf::behavior {
       return {[this](route& r) -> caf::result<description> {
+        ++routed_to_jobs;
         auto said = r.content.get_as<stage_report>(0);
         if (auto bad = std::get_if<wire::failed>(&said.what))
           told_to_jobs.emplace_back(bad->ref.attempt, bad->fault);
@@ -51,8 +53,9 @@ struct DeviceActor : ::testing::Test {
     auto scheduler = [this]() -> caf::behavior { return {[this](attempt_over& m) { ended.push_back(m.what); }}; };
     book_of_addresses->directory = cluster.system.spawn(jobs);
     book_of_addresses->scheduler = cluster.system.spawn(scheduler);
-    device = cluster.system.spawn<device_actor>(std::ref(board), book_of_addresses, std::ref(to_node),
-                                                std::string{"n/gpu0"}, [](const wire::artifact&) { return true; });
+    device = cluster.system.spawn<device_actor>(
+        std::ref(board), book_of_addresses, std::ref(to_node), std::string{"n/gpu0"},
+        [](const wire::artifact&) { return true; }, [](const std::string& job) { return job == "j"; });
     tell(device_connected{"line1", {}, 7});
   }
   void TearDown() override {
@@ -109,6 +112,19 @@ TEST_F(DeviceActor, TellsAJobWhetherItWasTheHeadThatHadTheAttemptStopped) {
   tell(stop_stage{"n/gpu0", "j", 0, 3});
   tell(device_report{wire::failed{{"j", 0, 3}, "gpu0", "device", "why", {}, 1}});
   EXPECT_EQ(told_to_jobs.back(), (told{3, "device"})) << "it had failed before it heard of that";
+}
+
+TEST_F(DeviceActor, WakesNobodyForAJobThatItsNodeMadeUp) {
+  tell(device_report{wire::failed{{"made up", 0, 1}, "gpu0", "device", "why", {}, 1}});
+  tell(device_report{wire::finished{{"made up", 0, 2}, "gpu0", "null/1", false, 1, {}, 0}});
+  EXPECT_EQ(to_node.count<wire::acknowledge>(), 2u) << "the node may forget it";
+  tell(device_connected{"line2", {{"made up", 0, 3}}, 7});
+  EXPECT_EQ(to_node.count<wire::cancel>(), 1u);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].how, scheduling::outcome::cancelled);
+  EXPECT_EQ(routed_to_jobs, 0);
+  tell(device_report{wire::failed{{"j", 0, 4}, "gpu0", "device", "why", {}, 1}});
+  EXPECT_EQ(routed_to_jobs, 1);
 }
 
 TEST_F(DeviceActor, DoesNotBlameADeviceForWhatDoesNotSuitIt) {

@@ -155,6 +155,35 @@ TEST(restart, does_not_believe_a_number_that_was_not_given_out_yet) {
   EXPECT_FALSE(w.core.running_at({{"other"}, 0}));
 }
 
+TEST(restart, believes_a_number_of_one_stage_alone) {
+  world w({}, 7);
+  w.queue(st("film"));
+  w.queue(st("other"));
+  device_up up{{"liar/cpu0"}, {"a"}, "cpu", {"null.work"}, 2, 0, {{{{"film"}, 0}, 12}, {{{"other"}, 0}, 12}}};
+  EXPECT_EQ(only<stop>(w.tell(up))->ref.job.value, "other");
+  EXPECT_EQ(w.core.running_at({{"film"}, 0})->attempt, 12u);
+  auto out = w.tell(stage_ended{{{"other"}, 0}, 12, {"liar/cpu0"}, outcome::cancelled, 0});
+  EXPECT_EQ(only<start>(out)->ref.job.value, "other") << "it waited as before";
+
+  world late({}, 7);
+  late.queue(st("film"));
+  late.tell(with_held("liar/cpu0", {{"film"}, 0}, 12));
+  EXPECT_EQ(only<stop>(late.tell(stage_running{st("other").asked, {"liar/cpu0"}, 12}))->ref.job.value, "other");
+}
+
+TEST(restart, bears_a_device_that_says_it_runs_more_than_any_memory_holds) {
+  world w({}, 7);
+  w.queue(st("film").vram(UINT32_MAX));
+  w.queue(st("other").vram(UINT32_MAX));
+  device_up up{
+      {"liar/cuda0"}, {"a"}, "cuda", {"null.work"}, 2, UINT32_MAX, {{{{"film"}, 0}, 12}, {{{"other"}, 0}, 13}}};
+  w.tell(up);
+  EXPECT_EQ(w.core.running(), 2u);
+  w.tell(stage_ended{{{"film"}, 0}, 12, {"liar/cuda0"}, outcome::cancelled, 0});
+  w.tell(device_down{{"liar/cuda0"}});
+  EXPECT_EQ(w.core.running(), 0u);
+}
+
 TEST(restart, gives_a_device_nothing_new_until_what_it_runs_is_claimed) {
   world w({}, 7);
   w.queue(st("other"));

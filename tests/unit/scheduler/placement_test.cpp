@@ -23,6 +23,28 @@ TEST(placement, takes_the_tightest_fit_of_vram) {
   EXPECT_EQ(w.place_of("film"), "b/small");
 }
 
+TEST(placement, follows_what_a_kind_needs_when_that_changes) {
+  world w;
+  w.device("a/large", 1, 80'000);
+  w.device("b/small", 1, 24'000);
+  for (const auto* job : {"runs", "one", "two"})
+    w.queue(st(job).vram(60'000));
+  w.queue(st("without").vram(60'000).without("c/other"));
+  EXPECT_EQ(w.place_of("runs"), "a/large");
+  w.tell(device_down{{"a/large"}});
+  EXPECT_EQ(w.why("one"), "too_large");
+  w.tell(kind_needs{"null.work", 8'000}); // the node whose engine needs so much has gone
+  w.tell(tick{});
+  std::vector<std::string> ran;
+  while (!w.running.empty()) {
+    EXPECT_EQ(w.running.begin()->second.device.value, "b/small");
+    ran.push_back(w.running.begin()->first.job.value);
+    w.end(ran.back());
+  }
+  EXPECT_EQ(ran.size(), 4u);
+  EXPECT_LT(std::find(ran.begin(), ran.end(), "one"), std::find(ran.begin(), ran.end(), "two"));
+}
+
 TEST(placement, prefers_a_device_that_has_the_model_warm_to_a_tighter_one) {
   world w;
   w.device("a/large", 4, 80'000);
