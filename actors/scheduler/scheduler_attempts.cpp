@@ -36,7 +36,7 @@ std::vector<std::uint32_t> scheduler_core::attempts_by_class(bool (*counts)(cons
 //  * each stage is stopped at most preemptions_max times, so there are at most that many stops for each stage that ever
 //    came, whatever else happens.
 void scheduler_core::preempt() {
-  constexpr int tries_max = 16; // each looks at what runs
+  constexpr int tries_max = 16; // each looks at what runs; the next tick goes on from there
   auto waits = waiting_ - waiting_in_[static_cast<std::size_t>(priority_class::preemptible)];
   if (waits == 0 || running_.size() == 0)
     return;
@@ -46,7 +46,10 @@ void scheduler_core::preempt() {
   if (std::all_of(held.begin(), held.end(), [](auto count) { return count == 0; }))
     return;
   int tries = 0;
-  for (index bucket = 0; bucket < queue_.buckets().end() && tries < tries_max; ++bucket) {
+  const auto buckets = queue_.buckets().end();
+  for (index looked = 0; looked < buckets && tries < tries_max; ++looked) {
+    const auto bucket = preempt_for_;
+    preempt_for_ = (bucket + 1) % buckets;
     if (!queue_.buckets().used(bucket) || queue_.front_of(bucket).empty ||
         queue_.front_of(bucket).priority == priority_class::preemptible || queue_.bucket_at(bucket).reserved != none ||
         queue_.oldest(bucket, now_ - limits_.preempt_after_ms) == none)

@@ -232,6 +232,7 @@ private:
       choosy_;                           // only of stages that failed on a device: what they want depends on the others
   index asked_anew_ = 0;                 // stage, the next of those
   std::map<index, std::uint32_t> needs_; // kind → VRAM in MiB, of those whose stages may wait for another figure
+  index preempt_for_ = 0;                // bucket, the next for which an attempt may be stopped
   fair_queue queue_;
   device_pool devices_;
   std::vector<index> pools_; // by kind; none where nothing of it was asked for

@@ -91,6 +91,22 @@ TEST(preemption, stops_nothing_where_the_operator_allows_none) {
   EXPECT_FALSE(only<stop>(later(w, 2'500)));
 }
 
+// Goal: who can be helped is looked for among all that wait. Method: more buckets than a tick looks at wait for a
+// device that runs nothing preemptible, and all of them came before the one for which something could be stopped.
+TEST(preemption, reaches_each_bucket_in_turn) {
+  world w;
+  w.device("a/cpu0", 1, 0, {"other.work"});
+  w.device("b/cpu0");
+  w.queue(st("standard").kind("other.work"));
+  w.queue(st("batch").of("bob").in(priority_class::preemptible));
+  for (int i = 0; i < 40; ++i)
+    w.queue(st("waits" + std::to_string(i)).kind("other.work").model("m" + std::to_string(i)));
+  w.queue(st("urgent").in(priority_class::interactive));
+  later(w, 6'000);
+  later(w, 500);
+  EXPECT_TRUE(only<stop>(later(w, 500))) << "41 buckets, 16 in each tick";
+}
+
 TEST(preemption, leaves_the_class_its_minimum_share) {
   limits bounds;
   bounds.class_shares_min = {0.1, 0.1, 0.5};
