@@ -27,6 +27,7 @@ scheduler_core::scheduler_core(limits bounds, std::uint32_t epoch)
 void scheduler_core::apply(const event& happened, timestamp now, std::vector<command>& out) {
   now_ = std::max(now, now_);
   out_ = &out;
+  const auto ran = running_.size() > 0;
   std::visit([this](const auto& e) { on(e); }, happened);
   // Each step may free or want something else, but each start makes the room smaller: this ends.
   while (!offered_.empty() || !woken_.empty()) {
@@ -40,6 +41,8 @@ void scheduler_core::apply(const event& happened, timestamp now, std::vector<com
       place(bucket);
     }
   }
+  if (!ran && running_.size() > 0)
+    silent_since_ = now_;
   out_ = nullptr;
 }
 
@@ -114,10 +117,11 @@ std::optional<reject> scheduler_core::would_refuse(const account_id& account, st
                 time_to_drain(too_many, share)};
 }
 
-// How long until so many stages have ended, at the rate of the last fifty or so; where none has ended for longer than
-// that rate says, at the rate that this leaves. Between a second and an hour.
+// How long until so many stages have ended, at the rate of the last fifty or so, while any ran; where none has ended
+// for longer than that rate says, at the rate that this leaves. Between a second and an hour. Whoever asks while
+// nothing runs is behind stages that wait in vain: where something could run them, the first would have begun.
 std::int64_t scheduler_core::time_to_drain(std::size_t stages, double share) const {
-  auto silent = last_end_ == 0 ? 0.0 : static_cast<double>(now_ - last_end_);
+  auto silent = silent_since_ == 0 ? 0.0 : static_cast<double>(now_ - silent_since_);
   auto each = std::max(between_ends_ms_, silent) / share;
   return static_cast<std::int64_t>(std::clamp(each * static_cast<double>(stages), 1000.0, 3'600'000.0));
 }
@@ -348,9 +352,8 @@ void scheduler_core::settle(index run, const stage_ended& e) {
   } else if (e.how == outcome::device_fault && own.stage != none) {
     hold_against(own.device, stage_at(own.stage), bucket.wanted.model);
   }
-  if (last_end_ != 0)
-    between_ends_ms_ += (static_cast<double>(now_ - last_end_) - between_ends_ms_) / 50;
-  last_end_ = now_;
+  between_ends_ms_ += (static_cast<double>(now_ - silent_since_) - between_ends_ms_) / 50;
+  silent_since_ = now_;
   if (!preempted_.empty() && (own.withdrawn || !own.preempted || e.how != outcome::cancelled))
     preempted_.erase(e.ref);
   if (own.twin != none)

@@ -217,8 +217,8 @@ private:
   std::size_t waiting_ = 0;
   std::array<std::size_t, 3> waiting_in_{}; // by priority class
 
-  std::int64_t last_end_ = 0;
-  double between_ends_ms_ = 1000; // mean, over the last fifty or so
+  timestamp silent_since_ = 0;    // the last end, or the first start since nothing ran; 0: nothing ever did
+  double between_ends_ms_ = 1000; // mean, over the last fifty or so, of the time in which something ran
   std::vector<index> offered_;    // devices to fill before the event is done
   std::vector<index> woken_;      // buckets to place from
 

@@ -289,6 +289,29 @@ TEST(admission, says_when_to_come_back_by_the_rate_at_which_the_queue_drains) {
   EXPECT_EQ(w.core.would_refuse({"alice"}, 12)->retry_after_ms, 3'600'000) << "nothing drains any more";
 }
 
+TEST(admission, counts_no_time_in_which_nothing_ran) {
+  limits bounds;
+  bounds.queue_max = 100;
+  world w(bounds);
+  auto retry_after_ms = [&] { return static_cast<double>(w.core.would_refuse({"alice"}, 12)->retry_after_ms); };
+  w.device("a/cpu0");
+  for (int i = 0; i < 60; ++i) {
+    w.queue(st("warm" + std::to_string(i)));
+    w.now += 4'000;
+    w.end("warm" + std::to_string(i));
+  }
+  later(w, 3'600'000);
+  for (int i = 0; i < 100; ++i)
+    w.queue(st("fill" + std::to_string(i)));
+  EXPECT_NEAR(retry_after_ms(), 44'000.0, 13'000.0) << "eleven have to end, one every 4 s";
+  later(w, 4'000);
+  w.end("fill0");
+  EXPECT_NEAR(retry_after_ms(), 40'000.0, 12'000.0) << "that one took 4 s, not an hour";
+  w.tell(device_down{{"a/cpu0"}});
+  later(w, 3'600'000);
+  EXPECT_EQ(retry_after_ms(), 3'600'000) << "what waits does so in vain";
+}
+
 TEST(admission, of_an_account_goes_by_its_share_of_what_runs) {
   limits bounds;
   bounds.queue_per_account = 10;
