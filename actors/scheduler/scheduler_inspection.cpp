@@ -107,7 +107,8 @@ std::optional<std::uint64_t> scheduler_core::position(const stage_ref& ref) cons
   return own + others + 1;
 }
 
-// What goes first, over all buckets that want the same devices, over the slots of those.
+// What goes first, over all buckets that want the same devices, over the slots of those; or of its own account, over
+// the account's cap, where that takes longer.
 std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
   auto place_in_line = position(ref);
   if (!place_in_line)
@@ -144,14 +145,19 @@ std::optional<std::int64_t> scheduler_core::eta_ms(const stage_ref& ref) const {
       }
     return of_slots / a_ms;
   };
-  auto work = static_cast<double>(*place_in_line) * mean(line.bucket);
-  auto turns = static_cast<double>(queue_.ahead_in_line(find(ref)) + 1) / queue_.account_at(line.account).weight;
+  const auto& account = queue_.account_at(line.account);
+  auto own_mean = mean(line.bucket);
+  auto work = static_cast<double>(*place_in_line) * own_mean;
+  auto own = static_cast<double>(queue_.ahead_in_line(find(ref)) + 1);
+  auto turns = own / account.weight;
   for (auto bucket : rivals) {
     const auto& other = queue_.bucket_at(bucket);
     if (bucket != line.bucket)
       work += std::min<double>(other.waiting, turns * static_cast<double>(other.weights)) * mean(bucket);
   }
-  return static_cast<std::int64_t>(work / static_cast<double>(slots));
+  auto cap = static_cast<double>(std::max(1u, limits_.in_flight_per_account));
+  auto above_cap = std::max(0.0, account.running + own - cap); // so many of the account's must have ended
+  return std::llround(std::max(work / static_cast<double>(slots), above_cap * own_mean / cap));
 }
 
 std::optional<start> scheduler_core::running_at(const stage_ref& ref) const {

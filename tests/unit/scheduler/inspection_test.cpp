@@ -81,6 +81,25 @@ TEST(eta, counts_each_sort_of_device_by_what_it_does) {
   }
 }
 
+TEST(eta, goes_by_the_accounts_cap_where_that_is_what_its_stages_wait_for) {
+  limits bounds;
+  bounds.in_flight_per_account = 4;
+  world w(bounds);
+  w.device("a/cpu0", 100);
+  w.queue(st("bobs").of("bob"));
+  for (int i = 0; i < 84; ++i)
+    w.queue(st("f" + std::to_string(i)).takes(60'000));
+  EXPECT_EQ(*w.core.eta_ms({{"f4"}, 0}), 15'000) << "of four, one ends each 15 s";
+  EXPECT_EQ(*w.core.eta_ms({{"f83"}, 0}), 80 * 15'000);
+  limits wide;
+  wide.in_flight_per_account = 100;
+  world idle(wide);
+  idle.device("a/cpu0", 4);
+  for (int i = 0; i < 84; ++i)
+    idle.queue(st("f" + std::to_string(i)).takes(60'000));
+  EXPECT_EQ(*idle.core.eta_ms({{"f83"}, 0}), 80 * 15'000) << "here the slots are what is short";
+}
+
 TEST(inspection, is_bounded) {
   world w;
   for (int i = 0; i < 20; ++i) {
