@@ -6,7 +6,8 @@ namespace troupe::scheduling {
 
 namespace {
 
-constexpr std::size_t classes_kept = 1'000; // beyond, one without devices makes room for another
+constexpr std::size_t classes_kept = 1'000;      // beyond, one without devices makes room for another
+constexpr std::size_t failed_before_max = 4'096; // a node can invent names
 
 } // namespace
 
@@ -38,8 +39,13 @@ index device_pool::expect(const std::string& id) {
   auto at = find(id);
   if (at == none) {
     at = devices_.add();
-    devices_[at].id = id;
+    auto& record = devices_[at];
+    record.id = id;
     by_id_.insert(flat_index::hash_of(id), at);
+    if (auto before = failed_before_.extract(id)) {
+      record.failed = before.mapped().in_a_row;
+      record.failures = std::move(before.mapped().recent);
+    }
   }
   return at;
 }
@@ -101,13 +107,21 @@ void device_pool::describe(index device, const std::string& node, index type, st
   refresh(device);
 }
 
-void device_pool::forget_if_empty(index device) {
-  const auto& record = devices_[device];
+void device_pool::forget_if_empty(index device, timestamp now) {
+  auto& record = devices_[device];
   if (record.up || record.quarantined || !record.running.empty())
     return;
+  if (record.failed > 0 && failed_before_.size() < failed_before_max)
+    failed_before_[record.id] = {record.failed, std::move(record.failures), now};
   leave_class(device);
   by_id_.erase(flat_index::hash_of(record.id), device);
   devices_.remove(device);
+}
+
+void device_pool::forget_failures(const std::string& id) { failed_before_.erase(id); }
+
+void device_pool::forget_failures(timestamp latest) {
+  std::erase_if(failed_before_, [&](const auto& known) { return known.second.dropped <= latest; });
 }
 
 void device_pool::count(device_record& device, std::optional<standing> now) {
@@ -247,6 +261,9 @@ void device_pool::check_invariants() const {
     for (const auto& warm : device.warm)
       TROUPE_CHECK(warm_room_.at(warm.model).contains(device.room));
   }
+  TROUPE_CHECK(failed_before_.size() <= failed_before_max);
+  for (const auto& [id, failures] : failed_before_)
+    TROUPE_CHECK(find(id) == none && failures.in_a_row > 0);
   for (index at = 0; at < classes_.size(); ++at)
     TROUPE_CHECK(classes_[at].slots_up == slots_up[at] && classes_[at].room.size() == with_room[at] &&
                  classes_[at].by_size == by_size[at]);

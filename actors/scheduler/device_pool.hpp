@@ -109,7 +109,7 @@ public:
   explicit device_pool(std::uint32_t warm_max) : warm_max_(warm_max) {}
 
   index find(const std::string& id) const;
-  /// Finds it or makes a record that is not up.
+  /// Finds it or makes a record that is not up, with the failures that are remembered of it.
   index expect(const std::string& id);
   device_record& at(index device) { return devices_[device]; }
   const device_record& at(index device) const { return devices_[device]; }
@@ -123,8 +123,13 @@ public:
                 std::uint32_t vram_mib);
   /// It takes no work and has nothing warm any more.
   void go_down(index device);
-  /// Drops a record that is down and empty, unless it is quarantined: that must outlive a reconnect.
-  void forget_if_empty(index device);
+  /// Drops a record that is down and empty, unless it is quarantined: that must outlive a reconnect. So must failures:
+  /// they are remembered apart, of a few thousand devices at most.
+  void forget_if_empty(index device, timestamp now);
+  /// Of a device that has no record.
+  void forget_failures(const std::string& id);
+  /// Of devices whose record was dropped at `latest` or before.
+  void forget_failures(timestamp latest);
   /// Brings the index up to date with the record. Call after each change of a device.
   void refresh(index device);
 
@@ -150,6 +155,12 @@ private:
   flat_index by_id_;
   std::vector<device_class> classes_; // few: they are the shapes of machines
   std::unordered_map<std::string, std::vector<index>> by_node_;
+  struct past_failures {
+    std::uint32_t in_a_row = 0;
+    std::vector<device_failure> recent;
+    timestamp dropped = 0;
+  };
+  std::unordered_map<std::string, past_failures> failed_before_; // devices that have no record
   std::unordered_map<index, std::set<room_key>> warm_room_;
 };
 

@@ -507,7 +507,7 @@ void scheduler_core::on(const device_down& e) {
   if (device == none)
     return; // the node and the link may both report it
   lose(device);
-  devices_.forget_if_empty(device);
+  devices_.forget_if_empty(device, now_);
 }
 
 void scheduler_core::on(const device_drain& e) {
@@ -521,6 +521,7 @@ void scheduler_core::on(const device_drain& e) {
 }
 
 void scheduler_core::on(const device_enable& e) {
+  devices_.forget_failures(e.device.value);
   auto at = devices_.find(e.device.value);
   if (at == none)
     return;
@@ -532,7 +533,7 @@ void scheduler_core::on(const device_enable& e) {
   if (device.up)
     offered_.push_back(at);
   else
-    devices_.forget_if_empty(at);
+    devices_.forget_if_empty(at, now_);
 }
 
 void scheduler_core::on(const kind_needs& e) {
@@ -606,8 +607,9 @@ void scheduler_core::on(const tick&) {
       offered_.push_back(at); // others may fit in before what it is kept for
     if (!device.up && !device.running.empty() && now_ - device.expected_since >= limits_.reattach_ms)
       lose(at);
-    devices_.forget_if_empty(at);
+    devices_.forget_if_empty(at, now_);
   }
+  devices_.forget_failures(now_ - (limits_.quarantine_ms > 0 ? limits_.quarantine_ms : limits_.account_memory_ms));
   queue_.forget_idle(now_ - limits_.account_memory_ms);
   follow_needs();
   ask_anew();

@@ -105,6 +105,81 @@ TEST(quarantine, ends_by_time_and_comes_back_with_the_next_failure) {
   EXPECT_TRUE(only<quarantined>(w.end("four", outcome::device_fault)).has_value());
 }
 
+namespace {
+
+// A worker that goes with each fault, and comes again.
+struct restarting : world {
+  restarting() { device("a/cpu0"); }
+  void restart() {
+    tell(device_down{{"a/cpu0"}});
+    device("a/cpu0");
+  }
+  /// True where the fault brings a quarantine.
+  bool fault() {
+    auto job = "job" + std::to_string(faults++);
+    queue(st(job));
+    return only<quarantined>(end(job, outcome::device_fault)).has_value();
+  }
+  int faults = 0;
+};
+
+} // namespace
+
+TEST(quarantine, finds_a_device_that_restarts_after_each_failure) {
+  restarting w;
+  EXPECT_FALSE(w.fault());
+  w.restart();
+  EXPECT_FALSE(w.fault());
+  w.restart();
+  w.tell(tick{});
+  EXPECT_TRUE(w.fault());
+}
+
+TEST(quarantine, that_ended_by_time_comes_back_with_the_next_failure_over_a_restart_too) {
+  for (auto is_away : {false, true}) { // while it ends
+    restarting w;
+    for (auto last : {false, false, true})
+      EXPECT_EQ(w.fault(), last);
+    if (is_away)
+      w.tell(device_down{{"a/cpu0"}});
+    w.now += limits{}.quarantine_ms;
+    w.tell(tick{});
+    w.restart();
+    EXPECT_TRUE(w.fault());
+  }
+}
+
+TEST(quarantine, goes_by_no_failures_from_before_a_long_absence_or_an_operators_word) {
+  const event long_after = tick{}, enabled = device_enable{{"a/cpu0"}};
+  for (const auto& [away_ms, happens] : {std::pair{limits{}.quarantine_ms, long_after}, {0, enabled}}) {
+    restarting w;
+    EXPECT_FALSE(w.fault());
+    EXPECT_FALSE(w.fault());
+    w.tell(device_down{{"a/cpu0"}});
+    w.now += away_ms;
+    w.tell(happens);
+    w.restart();
+    EXPECT_FALSE(w.fault());
+  }
+}
+
+// A node can invent names.
+TEST(quarantine, remembers_failures_of_some_thousand_absent_devices) {
+  device_pool pool(8);
+  auto name = [](int i) { return "n/invented" + std::to_string(i); };
+  for (int i = 0; i < 10'000; ++i) {
+    auto at = pool.expect(name(i));
+    pool.at(at).failed = 1;
+    pool.forget_if_empty(at, 1);
+  }
+  pool.check_invariants();
+  int remembered = 0;
+  for (int i = 0; i < 10'000; ++i)
+    remembered += pool.at(pool.expect(name(i))).failed == 1 ? 1 : 0;
+  EXPECT_GT(remembered, 1'000);
+  EXPECT_LT(remembered, 5'000);
+}
+
 TEST(quarantine, by_an_operator_ends_with_his_word_and_not_by_time) {
   world w;
   w.device("a/cpu0");
