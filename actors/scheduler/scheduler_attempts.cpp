@@ -161,7 +161,7 @@ index scheduler_core::idle_device(const running_record& beside, const std::vecto
   const auto& wanted = queue_.bucket_at(beside.bucket).wanted;
   for (index c = 0; c < devices_.classes().size(); ++c) {
     const auto& own = devices_.classes()[c];
-    auto most = std::max(1.0, limits_.stragglers_share_max * own.slots_up);
+    auto most = std::max(1u, static_cast<std::uint32_t>(limits_.stragglers_share_max * own.slots_up));
     auto awaited = std::any_of(own.buckets.begin(), own.buckets.end(),
                                [&](index bucket) { return queue_.bucket_at(bucket).waiting > 0; });
     if (!own.offers(wanted.kind) || awaited || seconds[c] >= most)

@@ -254,6 +254,19 @@ TEST(stragglers, are_left_alone_where_no_device_is_idle_or_something_waits_for_i
   EXPECT_FALSE(only<start>(later(w, 60'000))) << "that one is not idle";
 }
 
+TEST(stragglers, have_a_tenth_of_the_slots_at_most) {
+  late w;
+  w.device("a/cpu0", 2);
+  w.queue(st("slow2").maybe_twice());
+  w.device("b/cpu0", 12);
+  w.device("c/cpu0");
+  EXPECT_TRUE(only<start>(later(w, 60'000)));
+  later(w, 60'000);
+  EXPECT_EQ(w.seconds.size(), 1u) << "of 15 slots";
+  w.device("d/cpu0", 5);
+  EXPECT_TRUE(only<start>(later(w, 500))) << "of 20";
+}
+
 TEST(stragglers, both_are_stopped_where_nobody_wants_the_stage) {
   late w;
   w.add_idle();
