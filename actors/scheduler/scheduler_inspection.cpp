@@ -77,8 +77,8 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
     return wait_reason{"busy", of_devices(busy, kind) + (busy == 1 ? " is busy" : " are busy") + "; it is number " +
                                    std::to_string(*position(ref)) + " in line"};
   if (reserved > 0)
-    return wait_reason{"reserved",
-                       of_devices(reserved, kind) + " with room is kept for a larger stage that has waited long"};
+    return wait_reason{"reserved", of_devices(reserved, kind) + (reserved == 1 ? " is" : " are") +
+                                       " kept for another stage, which found no room"};
   if (reattaching > 0)
     return wait_reason{"reattaching",
                        of_devices(reattaching, kind) + " just came back with work that is being taken up"};

@@ -23,6 +23,21 @@ TEST(why_waiting, says_what_is_missing) {
   EXPECT_FALSE(w.core.why_waiting({{"nobody"}, 0}).has_value());
 }
 
+// A device is kept for who was passed over for long, and for whom another was stopped: the words are true of both.
+TEST(why_waiting, names_no_size_where_a_device_is_kept_for_another) {
+  world w;
+  w.device("a/gpu0", 1, 8'000);
+  w.queue(st("batch").of("bob").in(priority_class::preemptible));
+  w.now += 10'000;
+  w.queue(st("small").of("carol").in(priority_class::interactive));
+  w.now += 2'500;
+  EXPECT_TRUE(only<stop>(w.tell(tick{}))) << "room is made";
+  w.queue(st("large").vram(6'000));
+  EXPECT_EQ(w.why("large"), "reserved");
+  EXPECT_EQ(w.core.why_waiting({{"large"}, 0})->text,
+            "the one device that offers null.work is kept for another stage, which found no room");
+}
+
 TEST(position, counts_the_own_line_and_the_turns_of_others) {
   world w;
   for (int i = 0; i < 4; ++i)
