@@ -18,8 +18,14 @@ import mandelbrot as engine
 import msgpack
 import zmq
 
-CHUNK, PREVIEW_MAX, NEVER = 512 << 10, 256 << 10, float("inf")
+CHUNK, PREVIEW_MAX, MESSAGE_MAX, STEP_MAX, NEVER = 512 << 10, 256 << 10, 4096, 128, float("inf")
 EVERY_S = {"progress": 0.5, "preview": 2}  # as often as an attempt may tell it
+FAULTS = "bad_input", "out_of_memory", "device", "unsuited", "unknown", "cancelled", "timeout", "missing_input", "corrupt_input"
+
+
+def cut(text, bytes_max):
+    """As the protocol takes it: a report that is refused would be refused again in every hello."""
+    return str(text).encode(errors="replace")[:bytes_max].decode(errors="ignore")
 
 
 class Attempt:
@@ -36,7 +42,7 @@ class Worker:
         self.token, self.device, self.session, self.stopping = token, device, str(time.time_ns()), False
         self.attempts = []  # as they came, until they are acknowledged: the first that waits runs, the first that has run is brought
         self.socket, self.dials, self.dialled, self.heard = None, 0, 0.0, time.monotonic()
-        self.heartbeat_s, self.lease_s = 1.0, 30.0
+        self.heartbeat_s, self.lease_s, self.wait_s = 1.0, 30.0, 0.25  # wait_s: to the next dial, if it is refused
 
     def first(self, has_run):
         return next((a for a in self.attempts if not a.report and bool(a.artifact) == has_run), None)
@@ -85,22 +91,24 @@ class Worker:
         self.send("goodbye", reason="the worker was stopped")
         self.socket.close(linger=1000)
 
+    def steps(self, a, params):
+        about, a.data = yield from engine.run(params)  # step() meets its mistakes
+        a.artifact = dict(about, sha256=hashlib.sha256(a.data).hexdigest(), bytes=len(a.data))
+
     def step(self, a, now):
         """Lets the engine go on, and tells what it has to tell."""
         a.began = a.began or now
-        a.run_ms, news = int(1000 * (now - a.began)), {}
+        a.run_ms = int(1000 * (now - a.began))
         try:
-            news = next(a.steps) or {}
-        except StopIteration as made:
-            about, a.data = made.value
-            a.artifact = dict(about, sha256=hashlib.sha256(a.data).hexdigest(), bytes=len(a.data))
+            for kind, fields in (next(a.steps, None) or {}).items():
+                if kind == "progress":
+                    fields = {"fraction": float(min(1, max(0, fields["fraction"]))), "step": cut(fields["step"], STEP_MAX)}
+                if self.welcomed and now >= a.tell_at[kind] and len(fields.get("jpeg", "")) <= PREVIEW_MAX:
+                    self.send(kind, ref=a.ref, **fields)
+                    a.tell_at[kind] = now + EVERY_S[kind]
         except Exception as error:  # of the engine: the next stage may go better
             traceback.print_exc()
-            self.fail([a], *error.args if isinstance(error, engine.Failure) else ("unknown", "the engine failed"))
-        for kind, fields in news.items():
-            if self.welcomed and now >= a.tell_at[kind] and len(fields.get("jpeg", "")) <= PREVIEW_MAX:
-                self.send(kind, ref=a.ref, **fields)
-                a.tell_at[kind] = now + EVERY_S[kind]
+            self.fail([a], *error.args if isinstance(error, engine.Failure) and len(error.args) == 2 else ("unknown", "the engine failed"))
         if now - a.began > a.timeout_s and not a.artifact:
             self.fail([a], "timeout", "it took longer than it may")
 
@@ -123,15 +131,15 @@ class Worker:
 
     def fail(self, attempts, fault, message):
         for a in [a for a in attempts if not a.report]:
-            self.end(a, fault=fault, message=message, artifact="")
+            self.end(a, fault=fault if fault in FAULTS else "unknown", message=cut(message, MESSAGE_MAX), artifact="")
 
     def hear(self, message):
         match message:  # fields that are not named are ignored, as they are to be
             case {"t": "welcome", "heartbeat_ms": heartbeat_ms, "lease_ms": lease_ms}:
-                self.welcomed, self.heartbeat_s, self.lease_s = True, heartbeat_ms / 1000, lease_ms / 1000
+                self.welcomed, self.heartbeat_s, self.lease_s, self.wait_s = True, heartbeat_ms / 1000, lease_ms / 1000, 0
             case {"t": "refused", "reason": reason}:
                 print("worker: refused:", reason, flush=True)
-                self.welcomed, self.redial_at = False, self.heard + 1
+                self.welcomed, self.redial_at, self.wait_s = False, self.heard + self.wait_s, min(2 * self.wait_s or 0.25, 5)
             case {"t": "assign", "ref": ref, "params": params, "inputs": inputs, "timeout_ms": timeout_ms}:
                 self.assign(Attempt(ref, timeout_ms), params, inputs)
             case {"t": "cancel", "ref": ref}:
@@ -153,7 +161,7 @@ class Worker:
             return
         self.fail(same_stage, "cancelled", "a newer attempt is here")
         self.attempts.append(new)
-        new.steps = engine.run(params)
+        new.steps = self.steps(new, params)
         if inputs:
             self.fail([new], "unsuited", "this worker takes no input files")
 

@@ -307,6 +307,48 @@ def run(params):
         finished = self.head.hear("finished")
         self.assertEqual((finished["engine"], finished["preview"], finished["outputs"][0]["port"]), ("mine/7", False, "image"))
 
+    def test_an_engine_that_says_what_the_head_would_refuse_costs_its_stage_at_most(self):
+        self.start(engine="""
+KIND, NAME, VERSION, VRAM_MIB, STAND_IN = "image.generate", "mine", "7", 1, False
+class Failure(Exception): pass
+def run(params):
+    yield {"progress": {"fraction": params["fraction"], "step": "x" + "ü" * 100}}
+    if params["why"]:
+        raise Failure(*params["why"])
+    return params["made"]
+""")
+        failed = ("unknown", "the engine failed")
+        for number, (fraction, shown, why, made, told) in enumerate((
+                (1.5, 1, ["out_of_memory", "x" + "ü" * 4096], None, ("out_of_memory", "x" + "ü" * 2047)),
+                (-1, 0, ["tired", "it is late"], None, ("unknown", "it is late")),
+                (float("nan"), 0, ["device"], None, failed),
+                (0.5, 0.5, ["device", "two", "three"], None, failed),
+                (0.5, 0.5, [], None, failed),
+                (0.5, 0.5, [], b"a picture", failed))):
+            self.assign(1, {"fraction": fraction, "why": why, "made": made}, job=str(number))
+            progress = self.head.hear("progress", lambda m, job=str(number): m["ref"]["job"] == job)
+            self.assertEqual((progress["fraction"], progress["step"]), (shown, "x" + "ü" * 63))
+            ended = self.head.hear("failed")
+            self.assertEqual((ended["ref"]["job"], ended["fault"], ended["message"]), (str(number), *told))
+
+    def test_who_is_refused_asks_ever_later_and_at_once_when_it_was_welcome(self):
+        self.start()
+        self.head.mute = True  # it is welcomed no more
+        waits = []
+        for _ in range(5):
+            refused = time.monotonic()
+            self.head.say("refused", reason="another line")
+            self.head.hear("hello")
+            waits.append(time.monotonic() - refused)
+        for waited, least in zip(waits[1:], (0.25, 0.5, 1, 2)):
+            self.assertGreaterEqual(waited, least)
+        self.assertLess(waits[0], 2)
+        self.head.say("welcome", version=1, **self.head.terms)
+        refused = time.monotonic()
+        self.head.say("refused", reason="another line")
+        self.head.hear("hello")
+        self.assertLess(time.monotonic() - refused, 2)
+
     def test_a_run_that_writes_to_the_last_is_broken_off_and_leaves_nothing(self):
         self.start(ffmpeg='for last; do :; done; while :; do i=$((i + 1)); : > "${last%/*}/$i"; echo frame=1 > "${last%/*}/progress"; done')
         for attempt in (1, 2, 3):
