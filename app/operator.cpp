@@ -2,6 +2,7 @@
 
 #include "app/operator_client.hpp"
 #include "common/exit_codes.hpp"
+#include "common/text.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -18,7 +19,7 @@ namespace {
 constexpr auto look_every = std::chrono::seconds(1);
 
 int complain(const failure& why) {
-  std::fprintf(stderr, "troupe admin: %s\n", why.message.c_str());
+  std::fprintf(stderr, "troupe admin: %s\n", without_controls(why.message).c_str());
   return why.code == "unreachable" ? exit_unavailable : exit_failure;
 }
 
@@ -45,7 +46,7 @@ int ask(const operator_options& options, const std::string& method, const std::s
   if (!answer)
     return complain(answer.error());
   if (options.as_json)
-    std::printf("%s\n", answer->dump(2).c_str());
+    std::printf("%s\n", answer->dump(2, ' ', true).c_str()); // ASCII: for the terminal, too
   else
     show(*answer);
   return exit_ok;
@@ -55,10 +56,8 @@ std::string text(const json& of, const char* name) {
   auto found = of.find(name);
   if (found == of.end() || found->is_null())
     return "-";
-  auto out = found->is_string() ? found->get<std::string>() : found->dump();
-  for (auto& c : out) // what a node says of itself is not to drive the terminal
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      c = ' ';
+  // What a node says of itself is not to drive the terminal.
+  auto out = without_controls(found->is_string() ? found->get<std::string>() : found->dump());
   return out.empty() ? "-" : out;
 }
 

@@ -8,8 +8,8 @@
 
 namespace troupe {
 
-/// Sets the process's log: to stderr, one line an event, time in UTC. `level` is trace, debug, info, warn, error or
-/// off.
+/// Sets the process's log: to stderr, one line an event (a control character in its words is a '?'), time in UTC.
+/// `level` is trace, debug, info, warn, error or off.
 void start_log(const std::string& process, const std::string& level);
 
 namespace log = spdlog;

@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from machines import FakeNode  # noqa: E402
 from studio import BINARY, PATIENCE, Head, clean_environment, wait_until  # noqa: E402
 
 RUN = "/api/workflows/bench-chain/runs"
@@ -164,6 +165,21 @@ class Cluster(unittest.TestCase):
         self.troupe("device", "drain", "odd/cpu0", "--wait")
         self.assertEqual(self.device("odd/cpu0")["state"], "draining")
         self.assertEqual(self.device("odd/cpu0")["status"], "draining")
+
+    def fake(self, name, *devices):
+        node = FakeNode(json.loads(self.troupe("node", "add", name)), devices=devices)
+        self.addCleanup(node.close)
+        node.wait_welcome()
+        return node
+
+    def test_what_a_node_says_of_itself_drives_no_terminal_and_writes_no_line_of_the_log(self):
+        node = self.fake("odd", {"name": "gpu", "model": "a\n\x1b[2J\x7f\x9b2J card"})
+        wait_until(lambda: self.device("odd/gpu"), 20, "it is there")
+        self.assertIn("  a??[2J??2J card  ", self.troupe("device", "list"))
+        self.assertIn('"a\\n\\u001b[2J\\u007f\\u009b2J card"', self.troupe("device", "list", "--json"))
+        node.send({"t": "x\n2026-11-23T00:00:00.000Z C head: forged"})
+        wait_until(lambda: "C head: forged" in self.head.log_text(), 20, "it is in the log")
+        self.assertNotIn("\n2026-11-23T00:00:00.000Z C head: forged", self.head.log_text())
 
     def gpu(self, *words):
         """A node on a machine where a library with the calls of NVIDIA's driver says that there are two cards, cuda0 and cuda2."""
