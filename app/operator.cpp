@@ -3,6 +3,7 @@
 #include "app/operator_client.hpp"
 #include "common/exit_codes.hpp"
 #include "common/text.hpp"
+#include "http/url.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -158,6 +159,11 @@ int set_state(const operator_options& options, const std::string& path, const st
   return status == exit_ok && options.wait ? wait_until_idle(options) : status;
 }
 
+/// Where the head answers for a node: its name as one segment, whatever is in it.
+std::string path_of_node(const operator_options& options) {
+  return "/api/admin/nodes/" + http::percent_encode(options.name);
+}
+
 json heads_of(const operator_options& options) {
   return options.heads.empty() ? json::object() : json{{"heads", options.heads}};
 }
@@ -171,18 +177,18 @@ int add_node(const operator_options& options) {
 }
 
 int rotate_node(const operator_options& options) {
-  return ask(options, "POST", "/api/admin/nodes/" + options.name + "/rotate", heads_of(options), show_token);
+  return ask(options, "POST", path_of_node(options) + "/rotate", heads_of(options), show_token);
 }
 
 int remove_node(const operator_options& options) {
-  return ask(options, "DELETE", "/api/admin/nodes/" + options.name, nullptr,
+  return ask(options, "DELETE", path_of_node(options), nullptr,
              [&](const json&) { std::printf("%s is removed\n", options.name.c_str()); });
 }
 
 int list_nodes(const operator_options& options) { return ask(options, "GET", "/api/admin/nodes", nullptr, show_nodes); }
 
 int set_node(const operator_options& options, const std::string& state) {
-  return set_state(options, "/api/admin/nodes/" + options.name, state);
+  return set_state(options, path_of_node(options), state);
 }
 
 int list_devices(const operator_options& options) {
@@ -190,9 +196,12 @@ int list_devices(const operator_options& options) {
 }
 
 int set_device(const operator_options& options, const std::string& state) {
-  if (std::count(options.name.begin(), options.name.end(), '/') != 1)
+  auto slash = options.name.find('/'); // a device's own name may have more
+  if (slash == std::string::npos)
     return complain(fail("name", "a device is named NODE/DEVICE, as `troupe admin device list` shows it"));
-  return set_state(options, "/api/admin/devices/" + options.name, state);
+  auto node = http::percent_encode(options.name.substr(0, slash));
+  auto device = http::percent_encode(options.name.substr(slash + 1));
+  return set_state(options, "/api/admin/devices/" + node + "/" + device, state);
 }
 
 } // namespace troupe::app

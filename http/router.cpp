@@ -47,7 +47,7 @@ struct router::node {
     if (any && !path[at].empty() && path[at].find_first_of("/\\") == std::string::npos)
       if (auto found = any->find(path, at + 1))
         return found;
-    return rest.get();
+    return at + 1 < path.size() || !path[at].empty() ? rest.get() : nullptr; // of nothing there is no rest
   }
 };
 

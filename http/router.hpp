@@ -22,7 +22,8 @@ public:
 
   struct found {
     const endpoint* which = nullptr;
-    std::map<std::string, std::string> params; ///< decoded: no NUL, no "/" or "\" (but in "{name*}"), no "." or ".."
+    /// Decoded: not empty, no NUL, no "/" or "\" (but in "{name*}"), no "." or "..".
+    std::map<std::string, std::string> params;
   };
   /// The path exists, but not with this method: 405, or for OPTIONS what it allows.
   struct other_methods {

@@ -192,7 +192,7 @@ std::vector<endpoint> node_endpoints(const head& h) {
                          .needs = access::admin},
                         [&h](const request&, nothing, nothing) { return list_all_devices(h); }));
   out.push_back(declare<device_state_body>({.method = verb::put,
-                                            .path = "/api/admin/devices/{node}/{device}",
+                                            .path = "/api/admin/devices/{node}/{device*}",
                                             .operation = "admin_device_change",
                                             .summary = "Drain or quarantine a device, or let it have work again",
                                             .tags = {"Admin"},

@@ -181,6 +181,18 @@ class Cluster(unittest.TestCase):
         wait_until(lambda: "C head: forged" in self.head.log_text(), 20, "it is in the log")
         self.assertNotIn("\n2026-11-23T00:00:00.000Z C head: forged", self.head.log_text())
 
+    def test_whatever_they_are_named_the_one_that_is_meant_is_reached(self):
+        names = ["gpu", "gpu 0", "gpu#1", "gpu?2", "gpu/3", "gpu%34", "gpü+5&6=7;8"]
+        self.fake("odd", *names)
+        wait_until(lambda: all(self.device(f"odd/{name}") for name in names), 20, "they are there")
+        for name in reversed(names):
+            self.assertEqual(self.device(f"odd/{name}")["state"], "enabled", name)
+            self.assertEqual(self.troupe("device", "drain", f"odd/{name}"), f"odd/{name} is draining\n")
+            self.assertEqual(self.device(f"odd/{name}")["state"], "draining", name)
+        for words in (("remove", "odd?"), ("drain", "odd#1")):
+            self.assertIn("no node", self.troupe("node", *words, status=1))
+        self.assertEqual(self.node("odd")["state"], "enabled")
+
     def gpu(self, *words):
         """A node on a machine where a library with the calls of NVIDIA's driver says that there are two cards, cuda0 and cuda2."""
         driver = pathlib.Path(__file__).resolve().parents[1] / "unit/gpu/node/fake_cuda_driver.cpp"

@@ -179,6 +179,7 @@ TEST_F(an_application, routes_exact_paths_before_templates) {
   EXPECT_EQ(get("/api/keys/")["operation"], "keys");
   EXPECT_EQ(get("/api/keys/a%20b%C3%A4")["params"]["id"], "a bä");
   EXPECT_EQ(get("/v1/models/openai/gpt%2F5")["params"]["model"], "openai/gpt/5");
+  EXPECT_EQ(get("/v1/models//")["error"]["type"], "invalid_request_error") << "nothing is no name";
 }
 
 TEST_F(an_application, refuses_paths_that_try_to_leave_and_stays_usable) {
