@@ -328,6 +328,13 @@ void make_first_admin(head_core& core) {
   unsetenv("TROUPE_ADMIN_PASSWORD"); // children have no use for it
 }
 
+/// Why there is no core. What cannot be listened on, for nodes, is as what cannot be listened on for clients.
+int status_of(const failure& why) {
+  if (why.code == "locked")
+    return exit_temporary;
+  return why.code == "address_in_use" || why.code == "link" ? exit_unavailable : exit_failure;
+}
+
 } // namespace
 
 int serve(const serve_options& options) {
@@ -350,7 +357,7 @@ int serve(const serve_options& options) {
   auto core = head_core::start(*config, true, [&feeds](const account_id& account) { feeds.publish(account); });
   if (!core) {
     log::critical("{}", core.error().message);
-    return core.error().code == "locked" ? exit_temporary : exit_failure;
+    return status_of(core.error());
   }
   auto keys = http::secrets::load_or_make((*core)->data(), has_accounts(**core));
   if (!keys) {

@@ -14,7 +14,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from studio import BINARY, PATIENCE, Head, User, account_of, assert_money_is_right, clean_environment, is_alive, wait_until  # noqa: E402
 
-EXIT_FAILURE, EXIT_USAGE, EXIT_TEMPORARY, EXIT_CONFIGURATION = 1, 64, 75, 78
+EXIT_FAILURE, EXIT_USAGE, EXIT_UNAVAILABLE, EXIT_TEMPORARY, EXIT_CONFIGURATION = 1, 64, 69, 75, 78
 
 
 def troupe(*arguments, given="", environment=None):
@@ -42,7 +42,7 @@ class Starting(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.data, ignore_errors=True)
 
     def serve(self, *more, environment=None):
-        return troupe("serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *more, environment=environment)
+        return troupe("serve", "--data", str(self.data), "--set", "http.listen=127.0.0.1:0", *more, environment=environment)
 
     def test_a_setting_that_is_unknown_or_wrong_ends_the_start_with_words(self):
         for more, says in [(["--set", "http.listn=1"], "http.listen"), (["--set", "http.threads=many"], "http.threads"),
@@ -77,12 +77,14 @@ class Starting(unittest.TestCase):
         self.assertIn("step1", said)
         self.assertIn("kind", said)
 
-    def test_an_address_in_use_is_told(self):
+    def test_an_address_that_is_in_use_or_another_machine_s_is_told(self):
         head = Head({"node.local": False}).start()
         self.addCleanup(head.destroy)
-        status, said = troupe("serve", "--data", str(self.data), "--listen", f"127.0.0.1:{head.port}")
-        self.assertIn(status, (69, EXIT_TEMPORARY), said)
-        self.assertIn(str(head.port), said)
+        for setting, address in (("http.listen", f"127.0.0.1:{head.port}"), ("cluster.listen", f"tcp://127.0.0.1:{head.port}"),
+                                 ("http.listen", "192.0.2.1:7707"), ("cluster.listen", "tcp://192.0.2.1:7707")):
+            status, said = self.serve("--set", f"{setting}={address}")
+            self.assertEqual(status, EXIT_UNAVAILABLE, said)
+            self.assertIn(address, said)
 
     def test_the_first_admin_is_made_offline(self):
         make = lambda name, password: troupe("admin", "create", "--username", name, "--password-stdin", "--data", str(self.data), given=password + "\n")
