@@ -161,7 +161,8 @@ const std::vector<configuration_key>& configuration_keys() {
        SLOT(node.timeout_ms), 500, 600'000},
       {"node.lease_ms", "A node that cannot reach the head for longer, in milliseconds, stops what it runs.",
        SLOT(node.lease_ms), 1'000, day_ms},
-      {"node.heartbeat_ms", "Milliseconds between heartbeats, both ways.", SLOT(node.heartbeat_ms), 50, 60'000},
+      // At most a third of the minute after which the head closes a silent line (link::peer_limits).
+      {"node.heartbeat_ms", "Milliseconds between heartbeats, both ways.", SLOT(node.heartbeat_ms), 50, 20'000},
       {"node.slots", "Stages at a time on the CPU; 0: by the number of cores.", SLOT(node.slots), 0, 1'024},
       {"node.cache_mib", "Artifacts a node keeps to use again, in MiB.", SLOT(node.cache_mib), 64, 16'777'216},
       {"devices.disabled",

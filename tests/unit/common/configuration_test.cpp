@@ -133,6 +133,8 @@ INSTANTIATE_TEST_SUITE_P(
         bad_file{"[engines]\ndisabled = 'speech'", "cluster.conf:2:12: engines.disabled must be a list of texts"},
         bad_file{"[scheduler]\nfailures_to_quarantine = 0",
                  "cluster.conf:2:26: scheduler.failures_to_quarantine must be an integer from 1 to 1000, not 0"},
+        bad_file{"[node]\ntimeout_ms = 60000\nlease_ms = 60000\nheartbeat_ms = 20001",
+                 "cluster.conf:4:16: node.heartbeat_ms must be an integer from 50 to 20000, not 20001"},
         bad_file{"[node]\nheartbeat_ms = 4000",
                  "configuration: node.timeout_ms must be at least twice node.heartbeat_ms (4000)"}));
 
