@@ -319,6 +319,12 @@ class LyingNode(Machines):
         self.honest("good")
         self.check([self.submit()])
 
+    def test_kinds_of_work_that_a_node_makes_up_take_no_place_of_real_ones(self):
+        liar = self.fake("inventive", devices=[{"kinds": [f"made.up{n}" for n in range(10_000)]}])
+        liar.wait_welcome()
+        self.honest("good")
+        self.check([self.submit()])
+
     def test_a_node_that_takes_work_and_does_nothing_is_noticed_when_it_falls_silent(self):
         liar = self.fake("lazy")
         liar.wait_welcome()

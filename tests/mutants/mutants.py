@@ -202,6 +202,8 @@ def noticed(test):
 
 def main():
     words = [word for word in sys.argv[1:] if not word.startswith("--")]
+    if unknown := [word for word in sys.argv[1:] if word.startswith("--") and word != "--list"]:
+        sys.exit(f"{unknown[0]} is not an option.\n\n{__doc__}")
     chosen = [m for m in MUTANTS if all(word in m[0] for word in words)]
     if "--list" in sys.argv:
         print("\n".join(m[0] for m in chosen))
