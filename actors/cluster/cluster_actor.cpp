@@ -267,13 +267,14 @@ caf::result<void> cluster_actor::tick(cluster_tick& m) {
   // What a node said while this program stood still is yet to be heard: that time is nobody's silence.
   auto stood_still = ticked_at_ == 0 ? 0 : now - ticked_at_ - tick_every.count();
   ticked_at_ = now;
-  if (stood_still > stands_still_from_ms)
+  if (stood_still <= stands_still_from_ms)
+    stood_still = 0;
+  else
     log::warn("the head stood still for {} ms: nodes are not taken for lost by that", stood_still);
   for (auto& [name, n] : nodes_) {
     if (!n.connected)
       continue;
-    if (stood_still > stands_still_from_ms)
-      n.heard_at = std::min(now, n.heard_at + stood_still);
+    n.heard_at = std::min(now, n.heard_at + stood_still);
     if (now - n.heard_at > options_.node_timeout_ms)
       lose(n, "it was silent for " + std::to_string(now - n.heard_at) + " ms");
   }

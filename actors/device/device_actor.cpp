@@ -56,8 +56,8 @@ caf::result<void> device_actor::run(run_stage& m) {
   std::uint64_t bytes = 0;
   for (const auto& input : m.what.inputs)
     bytes += input.bytes;
-  attempt made{ref.attempt, steady_ms(), m.what.timeout_ms,
-               m.what.kind, false,       static_cast<std::int64_t>(bytes / slowest_bytes_ms)};
+  attempt made{ref.attempt, steady_ms(), m.what.timeout_ms, m.what.kind,
+               static_cast<std::int64_t>(bytes / slowest_bytes_ms)};
   running_[key] = made;
   if (!link_->send(connection_, std::move(m.what)))
     give_up(key, made, "unknown", "the node's line is full");

@@ -39,8 +39,8 @@ private:
     std::int64_t since = 0; // steady
     std::uint32_t timeout_ms = 0;
     std::string kind;
-    bool stopped = false;       // its node was told to break it off
     std::int64_t inputs_ms = 0; // what bringing its inputs may take
+    bool stopped = false;       // its node was told to break it off
   };
 
   caf::result<void> run(run_stage& m);

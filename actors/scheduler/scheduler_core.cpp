@@ -197,18 +197,17 @@ void scheduler_core::move_to(index stage, requirement wanted, bool front) {
 // Nodes came or went, and what waits was asked for when its kind needed another amount of VRAM.
 void scheduler_core::follow_needs() {
   auto left = followed_max;
-  for (index bucket = 0; bucket < queue_.buckets().end() && left > 0; ++bucket) {
-    if (!queue_.buckets().used(bucket))
+  for (index bucket = 0; bucket < queue_.buckets().end() && !to_follow_.empty() && left > 0; ++bucket) {
+    if (!queue_.buckets().used(bucket) || !to_follow_.contains(queue_.bucket_at(bucket).wanted.kind))
       continue;
     auto wanted = queue_.bucket_at(bucket).wanted;
-    auto need = needs_.find(wanted.kind);
-    if (need == needs_.end() || need->second == wanted.vram_mib)
+    wanted.vram_mib = needs_.at(wanted.kind);
+    if (wanted == queue_.bucket_at(bucket).wanted)
       continue;
-    wanted.vram_mib = need->second;
     std::vector<index> waiting;
     queue_.for_each_in(bucket, [&](index stage) {
       if (auto own = choosy_.find(stage); own != choosy_.end())
-        own->second.vram_mib = need->second; // ask_anew sees to it
+        own->second.vram_mib = wanted.vram_mib; // ask_anew sees to it
       else if (waiting.size() < left)
         waiting.push_back(stage);
     });
@@ -216,6 +215,8 @@ void scheduler_core::follow_needs() {
       move_to(stage, wanted, false);
     left -= waiting.size();
   }
+  if (left > 0)
+    to_follow_.clear();
 }
 
 // Makes the stage's record, neither waiting nor running yet.
@@ -253,6 +254,9 @@ void scheduler_core::enqueue(index stage, index account, index bucket, bool fron
   ++waiting_;
   ++waiting_in_[class_of(bucket)];
   woken_.push_back(bucket);
+  const auto& wanted = queue_.bucket_at(bucket).wanted;
+  if (auto need = needs_.find(wanted.kind); need != needs_.end() && need->second != wanted.vram_mib)
+    to_follow_.insert(wanted.kind);
 }
 
 void scheduler_core::unqueue(index stage) {
@@ -537,8 +541,12 @@ void scheduler_core::on(const device_enable& e) {
 }
 
 void scheduler_core::on(const kind_needs& e) {
-  if (auto kind = kinds_.find(e.kind); kind != none)
-    needs_[kind] = e.vram_mib;
+  auto kind = kinds_.find(e.kind);
+  if (kind == none)
+    return;
+  auto [known, fresh] = needs_.try_emplace(kind, e.vram_mib);
+  if (fresh || std::exchange(known->second, e.vram_mib) != e.vram_mib)
+    to_follow_.insert(kind);
 }
 
 // Three failures in a row, of two jobs or two models, are the device's fault and not the work's.

@@ -21,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -231,7 +232,8 @@ private:
   std::map<index, stage_request>
       choosy_;                           // only of stages that failed on a device: what they want depends on the others
   index asked_anew_ = 0;                 // stage, the next of those
-  std::map<index, std::uint32_t> needs_; // kind → VRAM in MiB, of those whose stages may wait for another figure
+  std::map<index, std::uint32_t> needs_; // kind → VRAM in MiB
+  std::set<index> to_follow_;            // kinds of which stages may wait for another figure
   index preempt_for_ = 0;                // bucket, the next for which an attempt may be stopped
   fair_queue queue_;
   device_pool devices_;
