@@ -91,6 +91,7 @@ public:
   json inspect(std::size_t rows_max = 100) const;
 
 private:
+  static constexpr std::size_t name_bytes_max = 256;
   index type_of(const device_up& e);
   void on(const device_up& e);
   void on(const device_down& e);
