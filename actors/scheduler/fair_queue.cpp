@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 namespace troupe::scheduling {
 
 namespace {
 
 constexpr virtual_time owed_max = 15'000'000;   // more is given back at once
-constexpr virtual_time credit_max = 60'000'000; // that waiting for what cannot be served earns
+constexpr virtual_time credit_max = 60'000'000; // that waiting for what cannot be served earns, or for other devices
 
 // A row of `to` for each of so many accounts, where there was one of `from`.
 template <class T>
@@ -61,15 +62,33 @@ bool fair_queue::ended(index account, timestamp now) {
   return was_at_cap && !at_cap(account);
 }
 
-void fair_queue::correct(index account, std::span<const index> pools, virtual_time amount) {
+// What is owed is paid first.
+void fair_queue::bring(index account, index pool, virtual_time amount) {
+  auto& own = use(account, pool);
+  auto paid = std::min(amount, own.owed); // less than nothing where something is given back
+  own.owed -= paid;
+  own.time += amount - paid;
+  auto& clock = clocks_[pool];
+  if (auto now = own.time - own.owed; now >= clock.given || clock.account == account) {
+    clock.given = now;
+    clock.account = account;
+  }
+}
+
+void fair_queue::charge(index account, std::span<const index> pools, virtual_time amount) {
+  for (auto pool : pools) {
+    bring(account, pool, amount);
+    use(account, pool).running += amount;
+  }
+}
+
+void fair_queue::settle(index account, std::span<const index> pools, virtual_time charged, virtual_time due) {
   auto most_owed = virtual_time{0};
   for (auto pool : pools) {
     auto& own = use(account, pool);
-    own.time += std::max<virtual_time>(0, amount - own.owed);
-    own.owed = std::max<virtual_time>(0, own.owed - amount);
+    bring(account, pool, due - charged);
+    own.running = std::max<virtual_time>(0, own.running - charged); // the pool may have come since
     most_owed = std::max(most_owed, own.owed);
-    if (clocks_[pool].account == account)
-      clocks_[pool].time = std::min(clocks_[pool].time, own.time - own.owed);
   }
   if (most_owed > owed_max || accounts_[account].lines.empty())
     settle_debt(account);
@@ -130,6 +149,7 @@ index fair_queue::add_pool(index like) {
   if (like != none)
     for (index account = 0; account < accounts_.end(); ++account) {
       use(account, at).time = use(account, like).time;
+      use(account, at).running = use(account, like).running;
       use(account, at).owed = use(account, like).owed;
       use(account, at).turn_at = use(account, like).turn_at;
     }
@@ -138,8 +158,18 @@ index fair_queue::add_pool(index like) {
 
 void fair_queue::advance(index account, std::span<const index> pools) {
   for (auto pool : pools)
-    if (auto own = time_of(account, pool); own >= clocks_[pool].time)
-      clocks_[pool] = {own, account};
+    clocks_[pool].time = std::max(clocks_[pool].time, settled(account, pool));
+}
+
+// A pool's stages may be long, so what its accounts were given counts, and not only what they have had.
+void fair_queue::keep_up(std::span<const index> pools) {
+  auto latest = std::numeric_limits<virtual_time>::min();
+  for (auto pool : pools)
+    latest = std::max(latest, clocks_[pool].time + clocks_[pool].offset);
+  for (auto pool : pools) {
+    auto& own = clocks_[pool];
+    own.offset = std::max(own.offset, latest - credit_max - std::max(own.given, own.time));
+  }
 }
 
 index fair_queue::add_shelf() {
@@ -377,7 +407,7 @@ std::optional<account_order::entry> fair_queue::first(index shelf, std::uint64_t
     } else if (there.work != found.work) {
       order.set_work(*at, there.work);
     } else {
-      return found;
+      return account_order::entry{found.key + offset_of(shelf), found.ticket, found.work, found.account};
     }
   }
   return std::nullopt;
@@ -425,12 +455,7 @@ index fair_queue::oldest(index bucket, timestamp latest) {
 
 void fair_queue::serve(index at, std::span<const index> pools, virtual_time amount, timestamp now) {
   const auto& line = lines_[at];
-  for (auto pool : pools) {
-    auto& own = use(line.account, pool);
-    auto paid = std::min(amount, own.owed);
-    own.owed -= paid;
-    own.time += amount - paid;
-  }
+  charge(line.account, pools, amount);
   const auto& front = fronts_[line.bucket];
   use(line.account, front.pool).served_from = front.shelf;
   on_shelf(line.account, front.shelf).served = front.bit;
@@ -554,6 +579,9 @@ void fair_queue::check_invariants() const {
   TROUPE_CHECK(uses_.size() == lines_of.size());
   for (std::size_t at = 0; at < uses_.size(); ++at)
     TROUPE_CHECK(uses_[at].lines == lines_of[at] && uses_[at].owed >= 0);
+  for (index at = 0; at < accounts_.end(); ++at)
+    for (index pool = 0; pool < pools_; ++pool)
+      TROUPE_CHECK(!accounts_.used(at) || accounts_[at].running > 0 || use(at, pool).running == 0);
   for (index at = 0; at < shelves_.size(); ++at)
     check_shelf(at);
   for (index at = 0; at < buckets_.end(); ++at) {

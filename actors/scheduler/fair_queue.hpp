@@ -8,6 +8,11 @@
 // in each pool that the device is of. So splitting work over jobs, models or kinds that want the same devices gains
 // nothing, and what is used elsewhere costs nothing here.
 //
+// Pools that share some devices only are compared there by their times. One that could not keep up, as the other was
+// served on devices of its own, goes first; but what it is behind by is worth a minute at most: the pool as a whole,
+// each of its accounts by as much, is shifted after the other (its offset; keep_up()). Else who comes to where the
+// other had its own devices, and has them no more, would wait for as long as those were at work.
+//
 // An account with stages in a bucket has a line there. A pool keeps its accounts in order of time, each with the set of
 // the buckets that it has lines in (account_order.hpp), so that the first is found that has work for a device. Times
 // only rise: what an account gets back is taken off what its next stages cost, and only where that is much does it
@@ -51,6 +56,7 @@ struct account_record {
 /// What an account was given in one pool.
 struct pool_use {
   virtual_time time = 0;
+  virtual_time running = 0; // of it, for what has not ended: how much that will have been is only thought
   virtual_time owed = 0;    // to be taken off what its next stages cost
   virtual_time turn_at = 0; // its time when its next line in turn was served last, loaded model or not
   std::uint32_t lines = 0;  // it has there
@@ -122,15 +128,23 @@ public:
   const account_record& account_at(index account) const { return accounts_[account]; }
   const slab<account_record>& accounts() const { return accounts_; }
   virtual_time time_of(index account, index pool) const { return use(account, pool).time - use(account, pool).owed; }
+  /// The same, such that it can be compared with that of another pool.
+  virtual_time compared_time_of(index account, index pool) const {
+    return time_of(account, pool) + clocks_[pool].offset;
+  }
   /// How much the account was given in the pool, by weight, since note_turn().
   virtual_time since_turn(index account, index pool) const { return time(account, pool) - use(account, pool).turn_at; }
   void note_turn(index account, index pool) { use(account, pool).turn_at = time(account, pool); }
+  /// What the account was given in the pool and has had.
+  virtual_time settled(index account, index pool) const { return time_of(account, pool) - use(account, pool).running; }
   /// A stage of the account started or ended. True when it was at its cap before this end.
   void started(index account) { ++accounts_[account].running; }
   bool ended(index account, timestamp now);
   bool at_cap(index account) const { return accounts_[account].running >= cap_; }
-  /// Corrects what an account was charged for a stage in these pools: more, or back where `amount` is negative.
-  void correct(index account, std::span<const index> pools, virtual_time amount);
+  /// A stage of the account that was not served here runs, and is charged in these pools.
+  void charge(index account, std::span<const index> pools, virtual_time amount);
+  /// A stage for which the account was charged so much in these pools, or 0, has ended, and cost it `due`.
+  void settle(index account, std::span<const index> pools, virtual_time charged, virtual_time due);
   /// Forgets accounts that have been idle since before `before`; looks at a thousand at most.
   void forget_idle(timestamp before);
 
@@ -139,6 +153,8 @@ public:
   index add_pool(index like = none);
   /// The account is served in its turn on devices of these pools: who comes joins there no earlier than that.
   void advance(index account, std::span<const index> pools);
+  /// Of these pools, which share devices, none is further behind from now on than it may be.
+  void keep_up(std::span<const index> pools);
   /// From now on the bucket is of this pool.
   void move(index bucket, index pool);
   std::size_t shelves() const { return shelves_.size(); }
@@ -157,11 +173,11 @@ public:
   void push(index stage, index account, index bucket, bool front, timestamp now);
   void remove(index stage);
   /// Whose turn it is on the shelf, of those that have a line in one of these buckets; nobody where all are at their
-  /// cap.
+  /// cap. Keys are such that those of different pools can be compared.
   std::optional<account_order::entry> first(index shelf, std::uint64_t work);
   bool is_empty(index shelf) const { return shelves_[shelf].order.empty(); }
   /// No account's time is lower; there must be one.
-  virtual_time bound(index shelf) const { return shelves_[shelf].order.front().key; }
+  virtual_time bound(index shelf) const { return shelves_[shelf].order.front().key + offset_of(shelf); }
   /// Of the shelves that an account waits on at the same time: how many of them come first, at most.
   std::size_t turns_until(index account, index shelf) const;
   /// The account's line in one of these buckets, in turn.
@@ -170,7 +186,10 @@ public:
   index head(index bucket);
   /// The line that has waited longest, if since `latest` or before; none otherwise.
   index oldest(index bucket, timestamp latest);
-  virtual_time key_of(index line) const { return time(lines_[line].account, fronts_[lines_[line].bucket].pool); }
+  virtual_time key_of(index line) const {
+    auto pool = fronts_[lines_[line].bucket].pool;
+    return time(lines_[line].account, pool) + clocks_[pool].offset;
+  }
   const line_record& line_at(index line) const { return lines_[line]; }
   /// What waits in a bucket, each line in its order. Looks at all lines.
   template <class F>
@@ -223,6 +242,8 @@ private:
   shelf_use& on_shelf(index account, index shelf) { return on_shelves_[account * shelves_.size() + shelf]; }
   const shelf_use& on_shelf(index account, index shelf) const { return on_shelves_[account * shelves_.size() + shelf]; }
   virtual_time time(index account, index pool) const { return use(account, pool).time; }
+  virtual_time offset_of(index shelf) const { return clocks_[shelves_[shelf].pool].offset; }
+  void bring(index account, index pool, virtual_time amount);
   void settle_debt(index account);
 
   std::uint32_t cap_;
@@ -231,11 +252,11 @@ private:
   slab<account_record> accounts_;
   std::size_t pools_ = 0;
   std::vector<pool_use> uses_; // by account and pool
-  /// The highest time of an account that was served in its turn, and whose it was: what that account gets back it never
-  /// had, so it was not the time of anyone.
   struct pool_clock {
-    virtual_time time = 0;
-    index account = none;
+    virtual_time time = 0;   // the highest that an account had settled when it was served in its turn
+    virtual_time given = 0;  // the highest time that an account was brought to
+    index account = none;    // which: what it gets back it never had
+    virtual_time offset = 0; // by which its times count as later where it is compared with others
   };
   std::vector<pool_clock> clocks_; // by pool
   struct shelf_record {

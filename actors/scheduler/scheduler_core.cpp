@@ -342,7 +342,7 @@ void scheduler_core::settle(index run, const stage_ended& e) {
   if (own.stage != none)
     prefetch(&stage_at(own.stage));
   auto due = pays(own, e.how) ? charge_for(own.account, own.bucket, device, e.run_ms) : 0;
-  queue_.correct(own.account, pools_of(device, own.bucket), due - own.charged);
+  queue_.settle(own.account, pools_of(own.of_class, own.bucket), own.charged, due);
   if (e.how == outcome::ok && own.stage != none && device.of_class != none)
     run_times_.learn(bucket.work, devices_.class_at(device.of_class).type, e.run_ms, own.cold,
                      own.far ? e.transfer_ms : -1);
@@ -419,15 +419,23 @@ void scheduler_core::attach(const admitted& stage, const device_id& where, std::
   auto& place = devices_.at(device);
   if (!place.up && place.running.empty())
     place.expected_since = now_;
-  auto expected = expected_ms(stage_at(stage.stage), stage.bucket, place);
   auto number = occupy(stage, device, attempt);
   run_as(stage.stage, number);
-  auto& run = running_[number];
-  run.reattached = true;
-  run.charged = charge_for(stage.account, stage.bucket, place, expected);
-  queue_.correct(stage.account, pools_of(place, stage.bucket), run.charged);
+  running_[number].reattached = true;
+  if (place.of_class != none)
+    charge(number);
   place.overfull = place.slots_used > place.slots || place.vram_used > place.vram_mib;
   devices_.refresh(device);
+}
+
+// For a stage that was begun before the device, or this head, was there.
+void scheduler_core::charge(index at) {
+  auto& run = running_[at];
+  const auto& device = devices_.at(run.device);
+  run.of_class = device.of_class;
+  if (run.stage != none)
+    run.charged = charge_for(run.account, run.bucket, device, expected_ms(stage_at(run.stage), run.bucket, device));
+  queue_.charge(run.account, pools_of(run.of_class, run.bucket), run.charged);
 }
 
 // What a device that comes (back) says it runs. A number that was not given out yet is a lie, and not believed: else it
@@ -470,7 +478,6 @@ void scheduler_core::claim(index at, const stage_ref& ref, std::uint64_t attempt
 }
 
 // -- events: time -----------------------------------------------------------------------------------------------------
-// -------------------------------------------------------------------------------------------------------
 
 void scheduler_core::on(const tick&) {
   for (index at = 0; at < devices_.devices().end(); ++at) {
@@ -495,6 +502,8 @@ void scheduler_core::on(const tick&) {
   }
   devices_.forget_failures(now_ - (limits_.quarantine_ms > 0 ? limits_.quarantine_ms : limits_.account_memory_ms));
   queue_.forget_idle(now_ - limits_.account_memory_ms);
+  for (const auto& own : devices_.classes())
+    queue_.keep_up(own.pools);
   follow_needs();
   ask_anew();
   reserve_for_starving();

@@ -134,7 +134,7 @@ private:
   index open_pool(index kind);
   void enter_pools(index of_class);
   index open_bucket(requirement wanted);
-  std::span<const index> pools_of(const device_record& device, index bucket) const;
+  std::span<const index> pools_of(index of_class, index bucket) const;
   void close_bucket_if_empty(index bucket);
   void offer(index device);
   void place(index bucket);
@@ -169,6 +169,7 @@ private:
   void hold_against(index device, const stage_record& stage, index model);
   void lose(index device);
   void attach(const admitted& stage, const device_id& device, std::uint64_t attempt);
+  void charge(index run);
   void take_back(index device, const std::vector<held_attempt>& held, std::uint64_t hello);
   void claim(index device, const stage_ref& ref, std::uint64_t attempt);
   bool is_cold(const device_record& device, index model) const;

@@ -42,6 +42,9 @@ void scheduler_core::on(const device_up& e) {
       if (queue_.buckets().used(bucket) && own.offers(queue_.bucket_at(bucket).wanted.kind))
         own.buckets.push_back(bucket);
   }
+  for (const auto& held : devices_.at(device).running)
+    if (running_[held.run].of_class == none) // heard of before the device was
+      charge(held.run);
   offered_.push_back(device);
 }
 
@@ -115,7 +118,7 @@ void scheduler_core::lose(index at) {
   auto stranded = devices_.at(at).running;
   for (const auto& r : stranded) {
     auto run = running_[r.run];
-    queue_.correct(run.account, pools_of(devices_.at(at), run.bucket), -run.charged); // lost work costs nothing
+    queue_.settle(run.account, pools_of(run.of_class, run.bucket), run.charged, 0); // lost work costs nothing
     if (run.stage != none && !run.withdrawn && !run.second)
       out_->push_back(moved{ref_of(stage_at(run.stage)), device_id{devices_.at(at).id}, run.attempt});
     if (run.twin != none)

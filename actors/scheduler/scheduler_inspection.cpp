@@ -210,7 +210,7 @@ json scheduler_core::inspect(std::size_t rows_max) const {
     json virtual_ms = json::object();
     for (index kind = 0; kind < pools_.size(); ++kind)
       if (pools_[kind] != none)
-        virtual_ms[kinds_.name(kind)] = queue_.time_of(at, pools_[kind]) / 1000;
+        virtual_ms[kinds_.name(kind)] = queue_.compared_time_of(at, pools_[kind]) / 1000;
     out["accounts"].push_back({{"account", account.id},
                                {"weight", account.weight},
                                {"waiting", account.waiting},

@@ -39,8 +39,10 @@ index scheduler_core::open_pool(index kind) {
       return pools_[kind] = pools_[other];
   pools_[kind] = queue_.add_pool();
   for (index c = 0; c < classes.size(); ++c)
-    if (classes[c].offers(kind))
+    if (classes[c].offers(kind)) {
       devices_.class_at(c).pools.push_back(pools_[kind]);
+      queue_.keep_up(classes[c].pools);
+    }
   return pools_[kind];
 }
 
@@ -75,10 +77,10 @@ void scheduler_core::enter_pools(index of_class) {
   }
 }
 
-// What is used on the device counts in all its pools; where it is not known what it offers, in the bucket's.
-std::span<const index> scheduler_core::pools_of(const device_record& device, index bucket) const {
-  if (device.of_class != none && !devices_.classes()[device.of_class].pools.empty())
-    return devices_.classes()[device.of_class].pools;
+// What is used on a device of the class counts in all its pools; where it is not known what it offers, in the bucket's.
+std::span<const index> scheduler_core::pools_of(index of_class, index bucket) const {
+  if (of_class != none && !devices_.classes()[of_class].pools.empty())
+    return devices_.classes()[of_class].pools;
   return {&queue_.front_of(bucket).pool, 1};
 }
 
@@ -137,7 +139,8 @@ void scheduler_core::charge_late(index stage, const stage_ended& e) {
   const auto& line = line_of(stage_at(stage));
   const device_record unknown;
   const auto& device = at == none ? unknown : devices_.at(at);
-  queue_.correct(line.account, pools_of(device, line.bucket), charge_for(line.account, line.bucket, device, e.run_ms));
+  queue_.settle(line.account, pools_of(device.of_class, line.bucket), 0,
+                charge_for(line.account, line.bucket, device, e.run_ms));
 }
 
 // -- a device has room ------------------------------------------------------------------------------------------------
@@ -460,7 +463,7 @@ void scheduler_core::begin(index at_line, index at) {
   note_passed_over(at_line, device);
   auto cold = is_cold(device, queue_.front_of(bucket).model);
   auto far = is_far(stage, device);
-  queue_.serve(at_line, pools_of(device, bucket), charged, now_);
+  queue_.serve(at_line, pools_of(device.of_class, bucket), charged, now_);
   --waiting_;
   --waiting_in_[class_of(bucket)];
   ++starts_;
@@ -507,6 +510,7 @@ index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t atte
   run.account = stage.account;
   run.bucket = stage.bucket;
   run.device = at;
+  run.of_class = devices_.at(at).of_class;
   run.attempt = attempt;
   run.since = now_;
   run.may_run_twice = stage_at(stage.stage).may_run_twice;

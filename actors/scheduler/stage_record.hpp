@@ -78,7 +78,8 @@ struct alignas(64) running_record {
   index account = none;
   index bucket = none;
   index device = none;
-  index twin = none; // the stage's other attempt, if it has two
+  index of_class = none; // the device's when it was charged
+  index twin = none;     // the stage's other attempt, if it has two
   bool withdrawn : 1 = false;
   bool reattached : 1 = false; // it ran already when it was heard of
   bool preempted : 1 = false;  // it is being stopped for another

@@ -121,6 +121,17 @@ TEST(restart, takes_back_what_still_runs_before_its_device_is_known) {
   EXPECT_EQ(only<start>(out)->ref.job.value, "next");
 }
 
+TEST(restart, charges_for_what_still_runs_once_its_device_is_known) {
+  world w({}, 7);
+  w.queue(st("other").of("bob"));
+  w.tell(stage_running{st("film").takes(60'000).asked, {"a/cpu0"}, 12});
+  EXPECT_EQ(w.charged_to("alice"), 0);
+  w.device("a/cpu0", 1);
+  EXPECT_EQ(w.charged_to("alice"), 60'000);
+  w.tell(stage_ended{{{"film"}, 0}, 12, {"a/cpu0"}, outcome::ok, 5'000});
+  EXPECT_EQ(w.charged_to("alice"), 5'000);
+}
+
 TEST(restart, runs_elsewhere_what_a_device_that_never_came_back_was_said_to_run) {
   world w({}, 7);
   w.tell(stage_running{st("film").asked, {"a/cpu0"}, 12});
