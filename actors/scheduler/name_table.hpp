@@ -6,7 +6,7 @@
 
 namespace troupe::scheduling {
 
-/// Names as small numbers, kept for good: of kinds, types and models, which are few.
+/// Names as small numbers, of kinds, types and models, which are few.
 class name_table {
 public:
   /// The name's number; a new one where it has none.
@@ -22,6 +22,12 @@ public:
   /// none when it has no number.
   index find(std::string_view name) const {
     return numbers_.find(flat_index::hash_of(name), [&](index at) { return names_[at] == name; });
+  }
+  /// The number is of another name from now on, which must have none.
+  void rename(index number, std::string_view name) {
+    numbers_.erase(flat_index::hash_of(names_[number]), number);
+    names_[number] = name;
+    numbers_.insert(flat_index::hash_of(name), number);
   }
   const std::string& name(index number) const { return names_[number]; }
   std::size_t size() const { return names_.size(); }

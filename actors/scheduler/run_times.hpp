@@ -61,6 +61,13 @@ public:
     own.deviation_ms = first ? plain / 2 : own.deviation_ms + (off - own.deviation_ms) / 4;
   }
 
+  /// Whether anything has run on devices of the type.
+  bool knows(index device_type) const { return device_type < averages_.size() && !averages_[device_type].empty(); }
+  void forget(index device_type) {
+    if (device_type < averages_.size())
+      averages_[device_type] = {};
+  }
+
   /// Milliseconds; `otherwise` when nothing of the sort has run yet.
   std::uint32_t expect(index work, index device_type, std::uint32_t otherwise) const {
     const auto* known = find(work, device_type);

@@ -9,14 +9,27 @@ namespace troupe::scheduling {
 namespace {
 
 constexpr std::size_t kinds_max = 10'000; // names are kept for good
-constexpr std::size_t types_max = 256;    // for each, run times of all work
+constexpr index types_max = 256;          // for each, run times of all work
 
 } // namespace
 
-// A node may say anything: beyond so many types, all others are one.
+// A node may say anything. Beyond so many types one that no device has any more makes room, best one of which nothing
+// is known; where there is none, all others are one.
 index scheduler_core::type_of(const device_up& e) {
-  auto known = types_.size() < types_max ? types_.number(e.type) : types_.find(e.type);
-  return known != none ? known : types_.number("other");
+  if (auto known = types_.find(e.type); known != none || types_.size() < types_max)
+    return types_.number(e.type);
+  std::vector<bool> is_used(types_max + 1);
+  for (const auto& c : devices_.classes())
+    is_used[c.type] = is_used[c.type] || !c.devices.empty();
+  auto unused = none;
+  for (index type = 0; type < types_max; ++type)
+    if (!is_used[type] && (unused == none || (run_times_.knows(unused) && !run_times_.knows(type))))
+      unused = type;
+  if (unused == none)
+    return types_.number("other");
+  run_times_.forget(unused);
+  types_.rename(unused, e.type);
+  return unused;
 }
 
 void scheduler_core::on(const device_up& e) {

@@ -361,4 +361,34 @@ TEST(placement, keeps_no_more_sorts_of_work_where_everything_fails) {
   core.check_invariants();
 }
 
+// Goal: a node that names more types of devices than are remembered takes no other one's place for longer than it is
+// there. Method: a device on which something has run, those of invented types, which leave, and one of another type.
+TEST(placement, types_of_devices_that_have_left_make_room) {
+  world w;
+  auto join = [&](const std::string& node, const std::string& type) {
+    w.tell(device_up{{node + "/gpu0"}, {node}, type, {"null.work"}, 1, 0});
+  };
+  auto leave = [&](const std::string& node) { w.tell(device_down{{node + "/gpu0"}}); };
+  auto run_on = [&](const std::string& type, std::uint32_t run_ms) {
+    join(type, type);
+    w.queue(st("film").without("cuda/known/gpu0"));
+    w.end("film", outcome::ok, run_ms);
+  };
+  run_on("cuda/known", 7'000);
+  auto flood = [&](auto what) {
+    for (int i = 0; i < 300; ++i)
+      what("liar" + std::to_string(i));
+  };
+  flood([&](const std::string& node) { join(node, "cuda/" + node); });
+  auto all = w.core.inspect(1'000);
+  EXPECT_EQ(all.at("devices").at(300).at("type"), "other") << "types beyond 256 are one";
+  flood([&](const std::string& node) { leave(node); });
+  run_on("cuda/new", 3'000);
+  std::map<std::string, int> known;
+  const auto state = w.core.inspect();
+  for (const auto& row : state.at("run_times"))
+    known[row.at("type")] = row.at("mean_ms");
+  EXPECT_EQ(known, (std::map<std::string, int>{{"cuda/known", 7'000}, {"cuda/new", 3'000}}));
+}
+
 } // namespace troupe::scheduling::testing
