@@ -94,7 +94,6 @@ void spawn_actors(caf::actor_system& system, const head_parts& parts, const acto
   auto jobs = options.jobs;
   jobs.fence = std::uint64_t{epoch} << 32; // as the scheduler numbers attempts
   jobs.began_at = now_ms();
-  jobs.vram_of = [&offered = parts.offered](const std::string& kind) { return offered.vram_mib(kind); };
   auto cluster = options.cluster;
   cluster.is_here = parts.is_here;
   cluster.is_job = [&database = parts.database](const std::string& job) {

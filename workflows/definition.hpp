@@ -61,7 +61,8 @@ struct stage_definition {
   std::uint32_t timeout_s = 600;
   std::optional<expression> estimate_s; // how long it should take; a second when left out
   stage_class urgency = stage_class::standard;
-  bool speculative = false; // may run twice at once, as it has no effect but its result
+  std::uint32_t vram_mib = 0; // at least, on a device with memory of its own; its engine may need more
+  bool speculative = false;   // may run twice at once, as it has no effect but its result
   std::optional<catalog::tier> min_tier;
 };
 

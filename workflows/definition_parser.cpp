@@ -340,7 +340,7 @@ stage_definition parser::stage(const json& in, std::size_t at) {
   }
   object(in, "",
          {"id", "title", "kind", "for_each", "params", "inputs", "after", "price", "retry", "timeout_s", "estimate_s",
-          "class", "speculative", "min_tier"});
+          "vram_mib", "class", "speculative", "min_tier"});
   out.title = text(in, "title", "title", false);
   if (out.title.empty())
     out.title = out.id;
@@ -366,6 +366,7 @@ stage_definition parser::stage(const json& in, std::size_t at) {
   out.timeout_s = static_cast<std::uint32_t>(whole(in, "timeout_s", "timeout_s", 600, 1, 86'400));
   if (in.contains("estimate_s"))
     out.estimate_s = value(in["estimate_s"], "estimate_s");
+  out.vram_mib = static_cast<std::uint32_t>(whole(in, "vram_mib", "vram_mib", 0, 0, 1 << 20));
   if (auto name = text(in, "class", "class", false); !name.empty()) {
     auto known = stage_class_of(name);
     if (!known)

@@ -176,6 +176,7 @@ result<void> expander::add_instance(const stage_definition& stage, std::size_t i
   made.retry = stage.retry;
   made.timeout_s = stage.timeout_s;
   made.urgency = stage.urgency;
+  made.vram_mib = stage.vram_mib;
   made.speculative = stage.speculative;
   scope in;
   in.inputs = &inputs_;

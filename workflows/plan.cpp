@@ -37,6 +37,8 @@ packed_map packed_fields(const stage_instance& stage) {
   out.add("price", stage.price, "attempts", stage.retry.attempts, "backoff_ms", stage.retry.backoff_ms);
   out.add("timeout_s", stage.timeout_s, "estimate_ms", stage.estimate_ms);
   out.add("class", name_of(stage.urgency), "speculative", stage.speculative);
+  if (stage.vram_mib > 0)
+    out.add("vram_mib", stage.vram_mib);
   return out;
 }
 
@@ -63,6 +65,7 @@ stage_instance stage_from(const json& in) {
   // Plans of jobs that were submitted before there were these have none of them.
   out.estimate_ms = in.value("estimate_ms", out.estimate_ms);
   out.urgency = stage_class_of(in.value("class", std::string{})).value_or(stage_class::standard);
+  out.vram_mib = in.value("vram_mib", out.vram_mib);
   out.speculative = in.value("speculative", false);
   return out;
 }

@@ -44,6 +44,7 @@ struct stage_instance {
   std::uint32_t timeout_s = 600;
   std::uint32_t estimate_ms = 1'000; // how long it should take; at most its time-out
   stage_class urgency = stage_class::standard;
+  std::uint32_t vram_mib = 0;
   bool speculative = false;
   friend bool operator==(const stage_instance&, const stage_instance&) = default;
 };

@@ -14,8 +14,7 @@ struct capability {
   bool available = false;
   bool preview = false; // by an embedded stand-in
   std::string engine;
-  std::string reason;         // why not
-  std::uint32_t vram_mib = 0; // that a stage needs on a device with memory of its own: the most that any engine says
+  std::string reason; // why not
 };
 
 /// Kept in table meta, so that a head that starts takes work for the engines that it knew, while its nodes come back.
@@ -24,18 +23,15 @@ inline constexpr const char* capabilities_row = "capabilities";
 inline json to_json(const std::map<std::string, capability>& all) {
   json out = json::object();
   for (const auto& [kind, can] : all)
-    out[kind] = {{"available", can.available},
-                 {"preview", can.preview},
-                 {"engine", can.engine},
-                 {"reason", can.reason},
-                 {"vram_mib", can.vram_mib}};
+    out[kind] = {
+        {"available", can.available}, {"preview", can.preview}, {"engine", can.engine}, {"reason", can.reason}};
   return out;
 }
 inline std::map<std::string, capability> capabilities_from_json(const json& in) {
   std::map<std::string, capability> out;
   for (const auto& [kind, can] : in.items())
     out[kind] = {can.value("available", false), can.value("preview", false), can.value("engine", std::string{}),
-                 can.value("reason", std::string{}), can.value("vram_mib", std::uint32_t{0})};
+                 can.value("reason", std::string{})};
   return out;
 }
 
@@ -51,12 +47,7 @@ public:
     auto found = all_.find(kind);
     if (found != all_.end())
       return found->second;
-    return {false, false, {}, all_.empty() ? "no node is connected" : "no node has an engine for it", 0};
-  }
-  std::uint32_t vram_mib(const std::string& kind) const {
-    std::lock_guard guard(mutex_);
-    auto found = all_.find(kind);
-    return found == all_.end() ? 0 : found->second.vram_mib;
+    return {false, false, {}, all_.empty() ? "no node is connected" : "no node has an engine for it"};
   }
   std::map<std::string, capability> all() const {
     std::lock_guard guard(mutex_);

@@ -24,6 +24,10 @@ std::optional<std::pair<const wire::attempt_ref*, std::string*>> ended_of(wire::
   return std::nullopt;
 }
 
+bool runs_on(const wire::device_report& device, const std::string& kind) {
+  return std::find(device.kinds.begin(), device.kinds.end(), kind) != device.kinds.end();
+}
+
 const wire::attempt_ref* ref_of(const wire::from_node& what) {
   if (auto r = std::get_if<wire::progress>(&what))
     return &r->ref;
@@ -180,14 +184,32 @@ void cluster_actor::take_devices(node& n, wire::hello& hello) {
       n.given[r.ref] = r.device;
     else
       link_->send(n.connection, wire::cancel{r.ref}); // what is not there runs nothing
+  const auto needs = vram_needs(n);
   for (const auto& d : n.devices)
-    take_device(n, d, hello);
+    take_device(n, d, hello, needs);
   for (const auto& device : missing)
     drop_device(n, device, hello);
   publish_capabilities_soon();
 }
 
-void cluster_actor::take_device(node& n, const wire::device_report& d, const wire::hello& hello) {
+// What its engines say; where several are of a kind, the most, as the node chooses among them. No engine needs more
+// than the largest device that it runs on has.
+std::map<std::string, std::uint32_t> cluster_actor::vram_needs(const node& n) {
+  std::map<std::string, std::uint32_t> out;
+  for (const auto& e : n.engines)
+    for (const auto& o : e.operations) {
+      std::uint32_t largest = 0;
+      for (const auto& d : n.devices)
+        if (e.available && runs_on(d, o.kind))
+          largest = std::max(largest, d.vram_mib);
+      if (auto vram_mib = std::min(o.vram_mib, largest); vram_mib > 0)
+        out[o.kind] = std::max(out[o.kind], vram_mib);
+    }
+  return out;
+}
+
+void cluster_actor::take_device(node& n, const wire::device_report& d, const wire::hello& hello,
+                                const std::map<std::string, std::uint32_t>& needs) {
   auto full = n.name + "/" + d.name;
   introduce(n, d.name, device(full, true), hello, true);
   auto type = d.model.empty() ? d.type : d.type + "/" + d.model;
@@ -199,6 +221,7 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   device_joined joined{
       {device_id{full}, node_id{n.name}, type, std::move(kinds), d.slots, vram_mib, {}, session_of(full), n.hello}};
   auto wanted = wanted_state(registry_.find(n.name).value_or(node_record{}), d.name);
+  joined.what.needs = needs;
   joined.what.draining = wanted != enabled;
   joined.what.quarantined = wanted == quarantined;
   for (const auto& r : hello.running)
@@ -582,21 +605,13 @@ void cluster_actor::publish_capabilities() {
     for (const auto& e : n.engines)
       for (const auto& o : e.operations) {
         auto& now = all[o.kind];
-        std::uint32_t largest = 0; // of those that run it: no engine needs more than where it runs
-        auto runs = false;
-        for (const auto& d : n.devices)
-          if (e.available && n.connected && std::find(d.kinds.begin(), d.kinds.end(), o.kind) != d.kinds.end()) {
-            runs = true;
-            largest = std::max(largest, d.vram_mib);
-          }
-        auto vram = std::max(now.vram_mib, std::min(o.vram_mib, largest));
+        auto runs = e.available && n.connected &&
+                    std::any_of(n.devices.begin(), n.devices.end(), [&](const auto& d) { return runs_on(d, o.kind); });
         if (runs && (!now.available || now.preview))
-          now = {true, o.preview, e.name + "/" + e.version, {}, vram};
+          now = {true, o.preview, e.name + "/" + e.version, {}};
         else if (!now.available)
           now = {false, o.preview, e.name + "/" + e.version,
-                 n.connected ? (e.reason.empty() ? "no device offers it" : e.reason) : "its node is not connected",
-                 vram};
-        now.vram_mib = vram;
+                 n.connected ? (e.reason.empty() ? "no device offers it" : e.reason) : "its node is not connected"};
       }
   auto any = std::any_of(all.begin(), all.end(), [](const auto& entry) { return entry.second.available; });
   if (auto now = pack(to_json(all)); any && now != kept_) {
@@ -605,11 +620,6 @@ void cluster_actor::publish_capabilities() {
     batch.rows.push_back({storage::table::meta, capabilities_row, std::move(now), false});
     journal_.commit(std::move(batch), [](storage::commit_status) {}); // it is a hint: the next start does without
   }
-  kinds_need needs;
-  for (const auto& [kind, can] : all)
-    if (can.available)
-      needs.vram_mib[kind] = can.vram_mib;
-  tell(others_->scheduler, std::move(needs));
   offered_.replace(std::move(all));
 }
 

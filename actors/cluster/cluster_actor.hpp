@@ -79,7 +79,9 @@ private:
   void turn_away(const std::string& name, const std::string& connection, const std::string& why);
   void report(node& from, wire::from_node&& what);
   void take_devices(node& n, wire::hello& hello);
-  void take_device(node& n, const wire::device_report& d, const wire::hello& hello);
+  void take_device(node& n, const wire::device_report& d, const wire::hello& hello,
+                   const std::map<std::string, std::uint32_t>& needs);
+  static std::map<std::string, std::uint32_t> vram_needs(const node& n);
   void drop_device(node& n, const std::string& device, const wire::hello& hello);
   std::uint64_t session_of(const std::string& device);
   /// Tells the device what a hello says of it.

@@ -16,7 +16,6 @@ struct job_options {
   std::int64_t preview_every_ms = 2'000;
   std::uint64_t fence = UINT64_MAX; // attempts from here on are of this life of the head, and its jobs know them
   timestamp began_at = INT64_MAX;   // when this life did
-  std::function<std::uint32_t(const std::string& kind)> vram_of; // MiB that a stage of the kind needs; none: 0
 };
 
 /// One JOB. It drives its run: queues what is ready, gives a placed stage its inputs, and turns each result into one

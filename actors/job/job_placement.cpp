@@ -193,7 +193,7 @@ scheduling::stage_request job_actor::request_for(std::uint32_t stage) const {
   out.priority = static_cast<scheduling::priority_class>(planned.urgency);
   out.may_run_twice = planned.speculative;
   out.estimate_ms = planned.estimate_ms;
-  out.vram_mib = options_.vram_of ? options_.vram_of(planned.kind) : 0;
+  out.vram_mib = planned.vram_mib;
   for (const auto& device : core_.facts(stage).bad_devices)
     out.excluded.push_back(device_id{device});
   for (const auto& device : core_.facts(stage).small_devices)

@@ -56,9 +56,9 @@ const std::vector<index>& device_pool::devices_of_node(const std::string& node) 
   return known == by_node_.end() ? nothing : known->second;
 }
 
-index device_pool::class_of(index type, std::vector<index> kinds) {
+index device_pool::class_of(index type, std::vector<index> kinds, std::vector<std::uint32_t> needs) {
   for (index at = 0; at < classes_.size(); ++at)
-    if (classes_[at].type == type && classes_[at].kinds == kinds)
+    if (classes_[at].type == type && classes_[at].kinds == kinds && classes_[at].needs == needs)
       return at;
   auto deserted = [](const device_class& c) { return c.devices.empty(); };
   auto place =
@@ -68,6 +68,7 @@ index device_pool::class_of(index type, std::vector<index> kinds) {
   *place = {};
   place->type = type;
   place->kinds = std::move(kinds);
+  place->needs = std::move(needs);
   return static_cast<index>(place - classes_.begin());
 }
 
@@ -93,10 +94,10 @@ void device_pool::leave_class(index device) {
 }
 
 void device_pool::describe(index device, const std::string& node, index type, std::vector<index> kinds,
-                           std::uint32_t slots, std::uint32_t vram_mib) {
+                           std::vector<std::uint32_t> needs, std::uint32_t slots, std::uint32_t vram_mib) {
   leave_class(device);
   auto& record = devices_[device];
-  record.of_class = class_of(type, std::move(kinds));
+  record.of_class = class_of(type, std::move(kinds), std::move(needs));
   record.node = node;
   record.slots = slots;
   record.vram_mib = vram_mib;

@@ -85,13 +85,14 @@ struct alignas(64) device_record { // what a decision looks at comes first
   bool fits(std::uint32_t vram) const { return slots_free() > 0 && vram_free() >= vram; }
 };
 
-/// Devices of equal type and kinds.
+/// Devices of equal type and kinds, on which stages of a kind need as much VRAM.
 struct device_class {
   index type = none;
-  std::vector<index> kinds;   // sorted
-  std::vector<index> devices; // up or down
-  std::vector<index> buckets; // with waiting stages that it can serve
-  std::vector<index> pools;   // of its kinds, of those that were ever asked for
+  std::vector<index> kinds;         // sorted
+  std::vector<std::uint32_t> needs; // MiB, by kind; 0 of those that are not in it
+  std::vector<index> devices;       // up or down
+  std::vector<index> buckets;       // with waiting stages that it can serve
+  std::vector<index> pools;         // of its kinds, of those that were ever asked for
   std::set<room_key> room;
   std::uint32_t reservations = 0;
   std::uint32_t slots_up = 0; // of devices that take work
@@ -102,6 +103,7 @@ struct device_class {
   std::uint32_t recent_starts = 0;
   std::uint32_t turns = 0; // starts on devices that got room, since one was for who had waited longest
   bool offers(index kind) const;
+  std::uint32_t need(index kind) const { return kind < needs.size() ? needs[kind] : 0; }
 };
 
 class device_pool {
@@ -118,9 +120,9 @@ public:
   const std::vector<device_class>& classes() const { return classes_; }
   const std::vector<index>& devices_of_node(const std::string& node) const;
 
-  /// What the device is from now on. `kinds` sorted and without repeats.
-  void describe(index device, const std::string& node, index type, std::vector<index> kinds, std::uint32_t slots,
-                std::uint32_t vram_mib);
+  /// What the device is from now on. `kinds` sorted and without repeats, `needs` as in its class.
+  void describe(index device, const std::string& node, index type, std::vector<index> kinds,
+                std::vector<std::uint32_t> needs, std::uint32_t slots, std::uint32_t vram_mib);
   /// It takes no work and has nothing warm any more.
   void go_down(index device);
   /// Drops a record that is down and empty, unless it is quarantined: that must outlive a reconnect. So must failures:
@@ -146,7 +148,7 @@ public:
   void check_invariants() const;
 
 private:
-  index class_of(index type, std::vector<index> kinds);
+  index class_of(index type, std::vector<index> kinds, std::vector<std::uint32_t> needs);
   void leave_class(index device);
   void count(device_record& device, std::optional<standing> now);
 

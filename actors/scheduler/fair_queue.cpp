@@ -218,7 +218,8 @@ index fair_queue::add_bucket(requirement wanted, index pool) {
   auto at = buckets_.add();
   buckets_[at].wanted = wanted;
   fronts_.resize(std::max<std::size_t>(fronts_.size(), at + 1));
-  fronts_[at] = {wanted.vram_mib, wanted.model, pool, none, 0, wanted.priority, true, !wanted.excluded.empty()};
+  fronts_[at] = {wanted.vram_mib,         wanted.kind, wanted.model, pool, none, 0, wanted.priority, true,
+                 !wanted.excluded.empty()};
   take_bit(at);
   bucket_numbers_.emplace(std::move(wanted), at);
   return at;

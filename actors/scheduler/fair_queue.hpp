@@ -38,7 +38,7 @@ namespace troupe::scheduling {
 struct requirement {
   index kind = none;
   index model = none;
-  std::uint32_t vram_mib = 0;
+  std::uint32_t vram_mib = 0; // at least: more where the device's class needs more for the kind
   priority_class priority = priority_class::standard;
   std::vector<std::string> excluded; // device ids, sorted
   friend bool operator==(const requirement&, const requirement&) = default;
@@ -106,7 +106,8 @@ struct bucket_record {
 
 /// What a device that has room asks of every bucket, close together: there are many, and one is chosen.
 struct bucket_front {
-  std::uint32_t vram_mib = 0;
+  std::uint32_t vram_mib = 0; // at least
+  index kind = none;
   index model = none;
   index pool = none;
   index shelf = none;

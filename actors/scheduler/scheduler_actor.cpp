@@ -26,7 +26,7 @@ caf::behavior scheduler_actor::make_behavior() {
       on(&scheduler_actor::goes_on),      on(&scheduler_actor::joined),      on(&scheduler_actor::left),
       on(&scheduler_actor::explain),      on(&scheduler_actor::queue_state), on(&scheduler_actor::tick),
       on(&scheduler_actor::admission),    on(&scheduler_actor::wanted),      on(&scheduler_actor::placement),
-      on(&scheduler_actor::inspect_self), on(&scheduler_actor::need),
+      on(&scheduler_actor::inspect_self),
   };
 }
 
@@ -100,12 +100,6 @@ caf::result<void> scheduler_actor::wanted(device_wanted& m) {
     apply(scheduling::device_enable{device_id{m.device}});
   else
     apply(scheduling::device_drain{device_id{m.device}, m.state == "quarantined"});
-  return {};
-}
-
-caf::result<void> scheduler_actor::need(kinds_need& m) {
-  for (const auto& [kind, vram_mib] : m.vram_mib)
-    apply(scheduling::kind_needs{kind, vram_mib});
   return {};
 }
 

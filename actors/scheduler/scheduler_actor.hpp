@@ -31,7 +31,6 @@ private:
   caf::result<description> queue_state(read_queue& m);
   caf::result<description> admission(ask_admission& m);
   caf::result<void> wanted(device_wanted& m);
-  caf::result<void> need(kinds_need& m);
   caf::result<description> placement(list_placement& m);
   caf::result<void> tick(scheduler_tick& m);
 

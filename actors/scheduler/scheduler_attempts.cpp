@@ -72,13 +72,12 @@ index scheduler_core::choose_victim(index bucket, const std::vector<std::uint32_
     if (!running_.used(at))
       continue;
     const auto& run = running_[at];
-    const auto& freed = queue_.front_of(run.bucket);
-    if (freed.priority != priority_class::preemptible || run.stage == none || run.withdrawn || run.preempted ||
-        run.twin != none || now_ - run.since < limits_.preempt_run_min_ms)
+    if (queue_.front_of(run.bucket).priority != priority_class::preemptible || run.stage == none || run.withdrawn ||
+        run.preempted || run.twin != none || now_ - run.since < limits_.preempt_run_min_ms)
       continue;
     const auto& device = devices_.at(run.device);
     if (device.of_class == none || !device.takes_work() || device.reserved_for != none || device.overfull ||
-        device.vram_free() + freed.vram_mib < wanted.vram_mib ||
+        device.vram_free() + run.vram_mib < vram_in(device.of_class, bucket) ||
         std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id))
       continue;
     const auto& own = devices_.classes()[device.of_class];
@@ -102,6 +101,7 @@ void scheduler_core::preempt(index at, index bucket) {
   auto& known = preempted_[ref];
   ++known.count;
   known.last = now_;
+  known.attempt = run.attempt;
   run.preempted = true;
   keep_for(run.device, bucket);
   out_->push_back(stop{std::move(ref), device_id{devices_.at(run.device).id}, run.attempt});
@@ -167,7 +167,8 @@ index scheduler_core::idle_device(const running_record& beside, const std::vecto
     if (!own.offers(wanted.kind) || awaited || seconds[c] >= most)
       continue;
     auto left = looks;
-    for (auto at = own.room.lower_bound({wanted.vram_mib, 0, 0}); at != own.room.end() && left > 0; ++at, --left) {
+    for (auto at = own.room.lower_bound({vram_in(c, beside.bucket), 0, 0}); at != own.room.end() && left > 0;
+         ++at, --left) {
       auto device = std::get<2>(*at);
       if (device != beside.device && devices_.at(device).slots_used == 0 && may_run(devices_.at(device), beside.bucket))
         return device;

@@ -10,9 +10,8 @@ constexpr std::size_t models_max = 10'000; // names are kept for good
 constexpr std::size_t excluded_max = 64;
 constexpr std::size_t choosy_max = 1'000; // stages of which each may exclude devices of its own
 constexpr std::size_t held_max = 10'000;
-constexpr index ended_max = 16'384;          // attempts whose end is remembered
-constexpr int asked_anew_max = 100;          // stages, each tick
-constexpr std::size_t followed_max = 10'000; // stages, each tick
+constexpr index ended_max = 16'384; // attempts whose end is remembered
+constexpr int asked_anew_max = 100; // stages, each tick
 constexpr std::uint64_t attempt_max = UINT64_MAX / 2;
 
 } // namespace
@@ -191,31 +190,6 @@ void scheduler_core::move_to(index stage, requirement wanted, bool front) {
   close_bucket_if_empty(before);
 }
 
-// Nodes came or went, and what waits was asked for when its kind needed another amount of VRAM.
-void scheduler_core::follow_needs() {
-  auto left = followed_max;
-  for (index bucket = 0; bucket < queue_.buckets().end() && !to_follow_.empty() && left > 0; ++bucket) {
-    if (!queue_.buckets().used(bucket) || !to_follow_.contains(queue_.bucket_at(bucket).wanted.kind))
-      continue;
-    auto wanted = queue_.bucket_at(bucket).wanted;
-    wanted.vram_mib = needs_.at(wanted.kind);
-    if (wanted == queue_.bucket_at(bucket).wanted)
-      continue;
-    std::vector<index> waiting;
-    queue_.for_each_in(bucket, [&](index stage) {
-      if (auto own = choosy_.find(stage); own != choosy_.end())
-        own->second.vram_mib = wanted.vram_mib; // ask_anew sees to it
-      else if (waiting.size() < left)
-        waiting.push_back(stage);
-    });
-    for (auto stage : waiting)
-      move_to(stage, wanted, false);
-    left -= waiting.size();
-  }
-  if (left > 0)
-    to_follow_.clear();
-}
-
 // Makes the stage's record, neither waiting nor running yet.
 scheduler_core::admitted scheduler_core::admit(const stage_request& request, requirement wanted) {
   auto at = queue_.stages().add();
@@ -251,9 +225,6 @@ void scheduler_core::enqueue(index stage, index account, index bucket, bool fron
   ++waiting_;
   ++waiting_in_[class_of(bucket)];
   woken_.push_back(bucket);
-  const auto& wanted = queue_.bucket_at(bucket).wanted;
-  if (auto need = needs_.find(wanted.kind); need != needs_.end() && need->second != wanted.vram_mib)
-    to_follow_.insert(wanted.kind);
 }
 
 void scheduler_core::unqueue(index stage) {
@@ -422,17 +393,23 @@ void scheduler_core::attach(const admitted& stage, const device_id& where, std::
   auto number = occupy(stage, device, attempt);
   run_as(stage.stage, number);
   running_[number].reattached = true;
-  if (place.of_class != none)
-    charge(number);
-  place.overfull = place.slots_used > place.slots || place.vram_used > place.vram_mib;
+  auto stopped = preempted_.find(ref_of(stage_at(stage.stage)));
+  running_[number].preempted = stopped != preempted_.end() && stopped->second.attempt == attempt;
+  account_for(number);
   devices_.refresh(device);
 }
 
-// For a stage that was begun before the device, or this head, was there.
-void scheduler_core::charge(index at) {
+// What was begun before the device, or this head, was there: how much of it it takes, and what that costs.
+void scheduler_core::account_for(index at) {
   auto& run = running_[at];
-  const auto& device = devices_.at(run.device);
+  auto& device = devices_.at(run.device);
   run.of_class = device.of_class;
+  devices_.vacate(run.device, run.vram_mib);
+  run.vram_mib = vram_in(run.of_class, run.bucket);
+  devices_.occupy(run.device, run.vram_mib);
+  device.overfull = device.slots_used > device.slots || device.vram_used > device.vram_mib;
+  if (run.of_class == none)
+    return;
   if (run.stage != none)
     run.charged = charge_for(run.account, run.bucket, device, expected_ms(stage_at(run.stage), run.bucket, device));
   queue_.charge(run.account, pools_of(run.of_class, run.bucket), run.charged);
@@ -504,7 +481,6 @@ void scheduler_core::on(const tick&) {
   queue_.forget_idle(now_ - limits_.account_memory_ms);
   for (const auto& own : devices_.classes())
     queue_.keep_up(own.pools);
-  follow_needs();
   ask_anew();
   reserve_for_starving();
   preempt();

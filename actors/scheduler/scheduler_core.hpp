@@ -97,7 +97,6 @@ private:
   void on(const device_down& e);
   void on(const device_drain& e);
   void on(const device_enable& e);
-  void on(const kind_needs& e);
   void on(const stage_queued& e);
   void on(const stage_withdrawn& e);
   void on(const stage_ended& e);
@@ -115,7 +114,6 @@ private:
   bool is_offered_elsewhere(const requirement& wanted) const;
   std::uint32_t vram_beyond_outgrown(const stage_request& request) const;
   void ask_anew();
-  void follow_needs();
   void move_to(index stage, requirement wanted, bool front);
   admitted admit(const stage_request& request, requirement wanted);
   void forget(index stage, index bucket);
@@ -151,6 +149,8 @@ private:
   double load_ms(index work, const device_record& device) const;
   index choose_aged(const device_record& device);
   static bool is_excluded(const requirement& wanted, const device_record& device);
+  std::uint32_t vram_in(index of_class, index bucket) const;
+  std::uint32_t vram_in_least(index bucket) const;
   bool may_run(const device_record& device, index bucket) const;
   bool may_backfill(const device_record& device, index bucket) const;
   bool fit_together(const device_record& device, std::uint32_t one, std::uint32_t other) const;
@@ -169,7 +169,7 @@ private:
   void hold_against(index device, const stage_record& stage, index model);
   void lose(index device);
   void attach(const admitted& stage, const device_id& device, std::uint64_t attempt);
-  void charge(index run);
+  void account_for(index run);
   void take_back(index device, const std::vector<held_attempt>& held, std::uint64_t hello);
   void claim(index device, const stage_ref& ref, std::uint64_t attempt);
   bool is_cold(const device_record& device, index model) const;
@@ -232,11 +232,9 @@ private:
   slab<running_record> running_;
   std::unordered_map<index, std::vector<node_id>> near_; // only of waiting stages that have a preference
   std::map<index, stage_request>
-      choosy_;                           // only of stages that failed on a device: what they want depends on the others
-  index asked_anew_ = 0;                 // stage, the next of those
-  std::map<index, std::uint32_t> needs_; // kind → VRAM in MiB
-  std::set<index> to_follow_;            // kinds of which stages may wait for another figure
-  index preempt_for_ = 0;                // bucket, the next for which an attempt may be stopped
+      choosy_;            // only of stages that failed on a device: what they want depends on the others
+  index asked_anew_ = 0;  // stage, the next of those
+  index preempt_for_ = 0; // bucket, the next for which an attempt may be stopped
   fair_queue queue_;
   device_pool devices_;
   std::vector<index> pools_; // by kind; none where nothing of it was asked for
@@ -245,6 +243,7 @@ private:
   struct preemptions {
     std::uint32_t count = 0;
     timestamp last = 0;
+    std::uint64_t attempt = 0; // the last that was stopped
   };
   std::map<stage_ref, preemptions> preempted_; // stages that were stopped for others, until they end
   std::vector<std::uint64_t> warm_on_;         // by model: the decision in whose device's memory it was seen last

@@ -41,12 +41,18 @@ void scheduler_core::on(const device_up& e) {
       kinds.push_back(kinds_.number(kind));
   std::sort(kinds.begin(), kinds.end());
   kinds.erase(std::unique(kinds.begin(), kinds.end()), kinds.end());
+  std::vector<std::uint32_t> needs;
+  for (const auto& [name, vram_mib] : e.needs)
+    if (auto kind = kinds_.find(name); vram_mib > 0 && std::binary_search(kinds.begin(), kinds.end(), kind)) {
+      needs.resize(std::max<std::size_t>(needs.size(), kind + 1));
+      needs[kind] = vram_mib;
+    }
   auto device = devices_.expect(e.device.value);
   end_reservation(device);
   take_back(device, e.running, e.hello);
   devices_.at(device).draining = e.draining;
   devices_.at(device).distrusted = e.quarantined;
-  devices_.describe(device, e.node.value, type_of(e), std::move(kinds), e.slots, e.vram_mib);
+  devices_.describe(device, e.node.value, type_of(e), std::move(kinds), std::move(needs), e.slots, e.vram_mib);
   devices_.at(device).session = e.session;
   const auto of_class = devices_.at(device).of_class;
   if (auto& own = devices_.class_at(of_class); own.buckets.empty()) { // it may be new
@@ -57,7 +63,8 @@ void scheduler_core::on(const device_up& e) {
   }
   for (const auto& held : devices_.at(device).running)
     if (running_[held.run].of_class == none) // heard of before the device was
-      charge(held.run);
+      account_for(held.run);
+  devices_.refresh(device);
   offered_.push_back(device);
 }
 
@@ -93,15 +100,6 @@ void scheduler_core::on(const device_enable& e) {
     offered_.push_back(at);
   else
     devices_.forget_if_empty(at, now_);
-}
-
-void scheduler_core::on(const kind_needs& e) {
-  auto kind = kinds_.find(e.kind);
-  if (kind == none)
-    return;
-  auto [known, fresh] = needs_.try_emplace(kind, e.vram_mib);
-  if (fresh || std::exchange(known->second, e.vram_mib) != e.vram_mib)
-    to_follow_.insert(kind);
 }
 
 // Three failures in a row, of two jobs or two models, are the device's fault and not the work's.

@@ -9,6 +9,7 @@
 #include <compare>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -42,10 +43,10 @@ enum class outcome : std::uint8_t {
 struct stage_request {
   stage_ref ref;
   account_id account;
-  std::uint32_t weight = 1; // of the account, by its tier; 1 … 1,000,000
-  std::string kind;         // operation, "scene.video"
-  std::string model;        // what should be warm; may be empty
-  std::uint32_t vram_mib = 0;
+  std::uint32_t weight = 1;         // of the account, by its tier; 1 … 1,000,000
+  std::string kind;                 // operation, "scene.video"
+  std::string model;                // what should be warm; may be empty
+  std::uint32_t vram_mib = 0;       // at least; a device may need more for the kind
   std::uint32_t estimate_ms = 1000; // on one device; used until the run times of (kind, model, device type) are learned
   priority_class priority = priority_class::standard;
   std::uint64_t attempt_base = 0;  // the highest attempt the job has seen: the next one is above it
@@ -83,6 +84,7 @@ struct device_up {
   std::uint64_t hello = 0;   // rises; what ended after it, and is held all the same, is held no more
   bool draining = false;     // as device_drain
   bool quarantined = false;  // as in device_drain
+  std::map<std::string, std::uint32_t> needs = {}; // MiB of VRAM that a stage of a kind takes there; 0 where not named
 };
 /// The device is lost: what ran there waits again, first in its account's line.
 struct device_down {
@@ -127,14 +129,8 @@ struct stage_running {
 /// Time passes; about once a second.
 struct tick {};
 
-/// So much VRAM is what stages of the kind need from now on, those that wait, too.
-struct kind_needs {
-  std::string kind;
-  std::uint32_t vram_mib = 0;
-};
-
 using event = std::variant<device_up, device_down, device_drain, device_enable, stage_queued, stage_withdrawn,
-                           stage_ended, stage_running, kind_needs, tick>;
+                           stage_ended, stage_running, tick>;
 
 // -- what must be done ------------------------------------------------------------------------------------------------
 

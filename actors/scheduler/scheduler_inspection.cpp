@@ -28,12 +28,13 @@ std::string of_devices(std::size_t count, const std::string& kind) {
 scheduler_core::offer_count scheduler_core::offer_for(const requirement& wanted, index bucket) const {
   offer_count n;
   auto of = [&n](standing s) -> std::size_t& { return n.large_enough[static_cast<std::size_t>(s)]; };
+  auto need_in = [&](index c) { return std::max(wanted.vram_mib, devices_.classes()[c].need(wanted.kind)); };
   for (auto c : classes_for(wanted.kind))
     for (const auto& [vram_mib, counts] : devices_.classes()[c].by_size) {
       auto sum = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
       n.up += sum;
       n.largest_mib = std::max(n.largest_mib, vram_mib);
-      if (vram_mib < wanted.vram_mib)
+      if (vram_mib < need_in(c))
         n.too_small += sum;
       else
         std::transform(counts.begin(), counts.end(), n.large_enough.begin(), n.large_enough.begin(), std::plus<>());
@@ -44,7 +45,7 @@ scheduler_core::offer_count scheduler_core::offer_for(const requirement& wanted,
   }
   for (const auto& id : wanted.excluded) {
     auto at = devices_.find(id);
-    if (at == none || !devices_.at(at).up || devices_.at(at).vram_mib < wanted.vram_mib ||
+    if (at == none || !devices_.at(at).up || devices_.at(at).vram_mib < need_in(devices_.at(at).of_class) ||
         !devices_.classes()[devices_.at(at).of_class].offers(wanted.kind))
       continue;
     auto kept_for_it = bucket != none && devices_.at(at).reserved_for == bucket;
@@ -67,7 +68,7 @@ std::optional<wait_reason> scheduler_core::why_waiting(const stage_ref& ref) con
   if (n.up == 0)
     return wait_reason{"no_device_offers", "no device that is up offers " + kind};
   if (n.too_small == n.up)
-    return wait_reason{"too_large", "it needs " + std::to_string(wanted.vram_mib) +
+    return wait_reason{"too_large", "it needs " + std::to_string(vram_in_least(line.bucket)) +
                                         " MiB of device memory; the largest device that offers " + kind + " has " +
                                         std::to_string(n.largest_mib) + " MiB"};
   if (busy > 0 && queue_.at_cap(line.account))
@@ -271,7 +272,7 @@ json scheduler_core::inspect_bucket(const bucket_record& bucket) const {
   static constexpr const char* classes[] = {"interactive", "standard", "preemptible"};
   return {{"kind", kinds_.name(bucket.wanted.kind)},
           {"model", bucket.wanted.model == none ? "" : models_.name(bucket.wanted.model)},
-          {"vram_mib", bucket.wanted.vram_mib},
+          {"vram_min_mib", bucket.wanted.vram_mib},
           {"class", classes[static_cast<std::size_t>(bucket.wanted.priority)]},
           {"excluded", bucket.wanted.excluded},
           {"waiting", bucket.waiting},

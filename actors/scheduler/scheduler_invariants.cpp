@@ -28,7 +28,7 @@ void scheduler_core::check_offers() const {
           continue;
         ++n.up;
         n.largest_mib = std::max(n.largest_mib, device.vram_mib);
-        auto is_small = device.vram_mib < wanted.vram_mib;
+        auto is_small = device.vram_mib < vram_in(c, bucket);
         n.too_small += is_small;
         n.excluded += !is_small && is_excluded(wanted, device);
         if (!is_small && !is_excluded(wanted, device))
@@ -95,7 +95,7 @@ void scheduler_core::check_devices() const {
     std::uint64_t vram = 0;
     for (const auto& r : device.running) {
       TROUPE_CHECK(running_[r.run].device == at && running_[r.run].attempt == r.attempt);
-      vram += queue_.bucket_at(running_[r.run].bucket).wanted.vram_mib;
+      vram += running_[r.run].vram_mib;
     }
     TROUPE_CHECK(vram == device.vram_used);
     if (device.reserved_for != none)

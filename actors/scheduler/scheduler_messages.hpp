@@ -23,7 +23,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_request, ref, account, wei
                                                 priority, attempt_base, excluded, outgrown, near, may_run_twice)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(held_attempt, ref, attempt)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(device_up, device, node, type, kinds, slots, vram_mib, running, session,
-                                                hello, draining, quarantined)
+                                                hello, draining, quarantined, needs)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_withdrawn, ref, up_to)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_ended, ref, attempt, device, how, run_ms, hello, transfer_ms)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(stage_running, stage, device, attempt)
@@ -72,11 +72,6 @@ struct device_wanted {
   std::string state;
 };
 TROUPE_MESSAGE(device_wanted, device, state)
-/// From the cluster: how much VRAM stages need, by kind, in MiB. Kinds that nobody offers now are not in it.
-struct kinds_need {
-  std::map<std::string, std::uint32_t> vram_mib;
-};
-TROUPE_MESSAGE(kinds_need, vram_mib)
 /// The devices as the scheduler sees them; answered by {"<device>": {"status", "running", "reason"}}.
 struct list_placement {
   std::string why;
@@ -123,5 +118,4 @@ CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::scheduler_tick))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_wanted))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::list_placement))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::ask_admission))
-CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::kinds_need))
 CAF_END_TYPE_ID_BLOCK(troupe_scheduler)

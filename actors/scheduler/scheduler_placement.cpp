@@ -126,7 +126,7 @@ std::uint32_t scheduler_core::expected_ms(const stage_record& stage, index bucke
 // Device time × the share of the device it keeps from others (of its VRAM or its slots, whichever is more), by weight.
 virtual_time scheduler_core::charge_for(index account, index bucket, const device_record& device,
                                         std::uint32_t run_ms) const {
-  auto vram = queue_.front_of(bucket).vram_mib;
+  auto vram = vram_in(device.of_class, bucket);
   auto share = device.slots > 0 ? 1.0 / device.slots : 1.0;
   if (device.vram_mib > 0)
     share = std::max(share, std::min(1.0, static_cast<double>(vram) / device.vram_mib));
@@ -149,9 +149,22 @@ bool scheduler_core::is_excluded(const requirement& wanted, const device_record&
   return std::binary_search(wanted.excluded.begin(), wanted.excluded.end(), device.id);
 }
 
+// What a stage of the bucket takes of a device of the class.
+std::uint32_t scheduler_core::vram_in(index of_class, index bucket) const {
+  const auto& wanted = queue_.front_of(bucket);
+  return of_class == none ? wanted.vram_mib : std::max(wanted.vram_mib, devices_.classes()[of_class].need(wanted.kind));
+}
+
+std::uint32_t scheduler_core::vram_in_least(index bucket) const {
+  auto least = vram_unbounded;
+  for (auto c : classes_for(queue_.front_of(bucket).kind))
+    least = std::min(least, vram_in(c, bucket));
+  return least;
+}
+
 bool scheduler_core::may_run(const device_record& device, index bucket) const {
   const auto& wanted = queue_.front_of(bucket);
-  if (!device.takes_work() || !device.fits(wanted.vram_mib) ||
+  if (!device.takes_work() || !device.fits(vram_in(device.of_class, bucket)) ||
       (device.reserved_for != none && device.reserved_for != bucket && !may_backfill(device, bucket)))
     return false;
   return !wanted.picky || !is_excluded(queue_.bucket_at(bucket).wanted, device);
@@ -256,11 +269,13 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
   for (const auto& warm : device.warm)
     warm_on_[warm.model] = looks_;
   const auto room = device.vram_free();
+  const auto& own = devices_.class_at(device.of_class);
   auto is_warm = [&](const bucket_front& front) { return front.model != none && warm_on_[front.model] == looks_; };
   auto may = [&](index bucket) {
     const auto& front = queue_.front_of(bucket);
-    if (front.empty || front.vram_mib > room || (only && front.priority != *only) ||
-        (front.vram_mib > room_to_load && !is_warm(front)))
+    const auto vram_mib = std::max(front.vram_mib, own.need(front.kind));
+    if (front.empty || vram_mib > room || (only && front.priority != *only) ||
+        (vram_mib > room_to_load && !is_warm(front)))
       return false;
     return (!front.picky && device.reserved_for == none) || may_run(device, bucket);
   };
@@ -270,7 +285,7 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
   };
   constexpr auto groups = class_count * 2;
   work_.assign(queue_.shelves() * groups, 0);
-  for (auto bucket : devices_.class_at(device.of_class).buckets)
+  for (auto bucket : own.buckets)
     if (may(bucket)) {
       const auto& front = queue_.front_of(bucket);
       work_[front.shelf * groups + group_of(front)] |= front.work();
@@ -396,7 +411,7 @@ double scheduler_core::cost_ms(index stage, index bucket, const device_record& d
   double out =
       known != nullptr ? static_cast<double>(known->mean_ms) : static_cast<double>(stage_at(stage).estimate_ms);
   if (is_cold(device, record.wanted.model))
-    out += load_ms(record.work, device) + (record.wanted.vram_mib > room_to_load(device) ? load_guess_ms : 0);
+    out += load_ms(record.work, device) + (vram_in(device.of_class, bucket) > room_to_load(device) ? load_guess_ms : 0);
   if (is_far(stage, device))
     out += known != nullptr && known->transfers > 0 ? known->transfer_ms : transfer_guess_ms;
   return out;
@@ -423,12 +438,12 @@ index scheduler_core::choose_device(index bucket, index stage) const {
     }
     return true;
   };
-  auto from = room_key{wanted.vram_mib, 0, 0};
+  auto with = [](std::uint32_t vram_mib) { return room_key{vram_mib, 0, 0}; };
   if (record.reserved != none)
     consider(record.reserved);
   if (const auto* warm = wanted.model == none ? nullptr : devices_.warm_room(wanted.model)) {
     auto left = looks;
-    for (auto at = warm->lower_bound(from); at != warm->end() && left > 0; ++at, --left)
+    for (auto at = warm->lower_bound(with(vram_in_least(bucket))); at != warm->end() && left > 0; ++at, --left)
       consider(std::get<2>(*at));
   }
   if (near != near_.end())
@@ -438,10 +453,9 @@ index scheduler_core::choose_device(index bucket, index stage) const {
         if (left-- > 0)
           consider(at);
     }
-  for (const auto& c : devices_.classes()) {
-    if (!c.offers(wanted.kind))
-      continue;
-    auto at = c.room.lower_bound(from);
+  for (auto of_class : classes_for(wanted.kind)) {
+    const auto& c = devices_.classes()[of_class];
+    auto at = c.room.lower_bound(with(vram_in(of_class, bucket)));
     while (at != c.room.end() && !consider(std::get<2>(*at)))
       ++at; // only excluded devices are passed over, and they are few
   }
@@ -492,7 +506,8 @@ void scheduler_core::note_passed_over(index begun, const device_record& device) 
   const auto room = device.vram_free();
   for (auto at : devices_.class_at(device.of_class).buckets) {
     const auto& front = queue_.front_of(at);
-    if (front.empty || front.vram_mib <= room || front.vram_mib > device.vram_mib)
+    const auto vram_mib = vram_in(device.of_class, at);
+    if (front.empty || vram_mib <= room || vram_mib > device.vram_mib)
       continue;
     auto& record = queue_.bucket_at(at);
     if (record.passed_over != never || is_excluded(record.wanted, device))
@@ -515,12 +530,12 @@ index scheduler_core::occupy(const admitted& stage, index at, std::uint64_t atte
   run.since = now_;
   run.may_run_twice = stage_at(stage.stage).may_run_twice;
   devices_.at(at).running.push_back({number, attempt});
+  run.vram_mib = vram_in(run.of_class, stage.bucket);
   auto& own = queue_.bucket_at(stage.bucket);
-  devices_.occupy(at, own.wanted.vram_mib);
+  devices_.occupy(at, run.vram_mib);
   auto in_use = models_in_use(devices_.at(at));
-  devices_.warm(
-      at, {own.wanted.model, own.wanted.vram_mib, now_ + static_cast<timestamp>(load_ms(own.work, devices_.at(at)))},
-      in_use, now_ - limits_.residency_min_ms);
+  devices_.warm(at, {own.wanted.model, run.vram_mib, now_ + static_cast<timestamp>(load_ms(own.work, devices_.at(at)))},
+                in_use, now_ - limits_.residency_min_ms);
   queue_.started(stage.account);
   ++own.running;
   return number;
@@ -545,7 +560,7 @@ void scheduler_core::vacate(index run) {
   TROUPE_CHECK(place != device.running.end());
   *place = device.running.back();
   device.running.pop_back();
-  devices_.vacate(own.device, bucket.wanted.vram_mib);
+  devices_.vacate(own.device, own.vram_mib);
   --bucket.running;
   running_.remove(run);
   if (queue_.ended(own.account, now_))

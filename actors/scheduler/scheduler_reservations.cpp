@@ -64,10 +64,10 @@ bool scheduler_core::may_backfill(const device_record& device, index bucket) con
   boost::container::small_vector<ending, 8> endings;
   for (const auto& r : device.running) {
     const auto& run = running_[r.run];
-    endings.push_back({ends_at_earliest(run), queue_.front_of(run.bucket).vram_mib});
+    endings.push_back({ends_at_earliest(run), run.vram_mib});
   }
   std::sort(endings.begin(), endings.end(), [](const auto& a, const auto& b) { return a.at < b.at; });
-  const auto wanted = queue_.front_of(bucket).vram_mib, kept = queue_.front_of(device.reserved_for).vram_mib;
+  const auto wanted = vram_in(device.of_class, bucket), kept = vram_in(device.of_class, device.reserved_for);
   if (fit_together(device, kept, wanted))
     return true;
   auto slots = device.slots_free(), free = device.vram_free();
@@ -95,7 +95,7 @@ bool scheduler_core::fit_together(const device_record& device, std::uint32_t one
     std::uint64_t free = device.vram_free(), slots = device.slots_free();
     for (std::size_t i = 0; i < runs; ++i)
       if ((ended >> i & 1) != 0) {
-        free += queue_.front_of(running_[device.running[i].run].bucket).vram_mib;
+        free += running_[device.running[i].run].vram_mib;
         ++slots;
       }
     if (slots >= 1 && free >= one && (slots < 2 || free < std::uint64_t{one} + other))
@@ -119,13 +119,15 @@ timestamp scheduler_core::ends_at_earliest(const running_record& run) const {
 index scheduler_core::could_reserve(index bucket) const {
   const auto& wanted = queue_.bucket_at(bucket).wanted;
   index best = none;
-  for (const auto& c : devices_.classes()) {
+  for (index of_class = 0; of_class < devices_.classes().size(); ++of_class) {
+    const auto& c = devices_.classes()[of_class];
     if (c.reservations > 0 || !c.offers(wanted.kind))
       continue;
+    const auto vram_mib = vram_in(of_class, bucket);
     for (auto at : c.devices) {
       const auto& device = devices_.at(at);
-      if (device.takes_work() && device.vram_mib >= wanted.vram_mib && !is_excluded(wanted, device) &&
-          device.slots > 0 && (best == none || device.running.size() < devices_.at(best).running.size()))
+      if (device.takes_work() && device.vram_mib >= vram_mib && !is_excluded(wanted, device) && device.slots > 0 &&
+          (best == none || device.running.size() < devices_.at(best).running.size()))
         best = at;
     }
   }

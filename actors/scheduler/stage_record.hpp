@@ -90,7 +90,8 @@ struct alignas(64) running_record {
   bool doubled : 1 = false; // it was a straggler, and another was started beside it
   std::uint64_t attempt = 0;
   timestamp since = 0;
-  virtual_time charged = 0; // to the account when it was started
+  virtual_time charged = 0;   // to the account when it was started
+  std::uint32_t vram_mib = 0; // that it holds there
 };
 static_assert(sizeof(running_record) == 64);
 

@@ -35,7 +35,7 @@ inline workflow::plan_ptr plan_of_two(int attempts, int backoff_ms) {
     "name": "two", "version": 1, "title": "Two", "description": "Two.", "inputs": {},
     "stages": [
       {"id": "a", "kind": "null.work", "params": {"bytes": 1}, "price": {"rule": "flat", "credits": 5},
-       "retry": {}, "estimate_s": 2.5},
+       "retry": {}, "estimate_s": 2.5, "vram_mib": 4096},
       {"id": "b", "kind": "null.work", "params": {"bytes": 1}, "inputs": {"after": "a.data"},
        "price": {"rule": "flat", "credits": 5}}],
     "result": {"data": {"from": "b.data", "filename": "bench_{job}.bin"}}})");

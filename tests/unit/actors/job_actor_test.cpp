@@ -99,8 +99,7 @@ TEST_F(JobActor, SaysHowLongAStageShouldTake) {
   EXPECT_EQ(told.newest.estimate_ms, 1'000u) << "its workflow does not say";
 }
 
-TEST_F(JobActor, AsksForMemoryOfItsKindAndToRunWhereItsInputsWereMade) {
-  options.vram_of = [](const std::string& kind) { return kind == "null.work" ? 4096u : 0u; };
+TEST_F(JobActor, AsksForTheMemoryThatItsWorkflowSaysAndToRunWhereItsInputsWereMade) {
   activate();
   submit(100);
   EXPECT_EQ(told.newest.vram_mib, 4096u);
@@ -109,6 +108,7 @@ TEST_F(JobActor, AsksForMemoryOfItsKindAndToRunWhereItsInputsWereMade) {
   ASSERT_TRUE(finish(0, 1));
   EXPECT_EQ(told.newest.ref.stage, 1u);
   EXPECT_EQ(told.newest.near, (std::vector<node_id>{{"n"}}));
+  EXPECT_EQ(told.newest.vram_mib, 0u) << "its workflow does not say";
 }
 
 TEST_F(JobActor, LeavesNothingWhenTheWalletIsShort) {

@@ -54,6 +54,20 @@ TEST(preemption, counts_a_result_that_came_before_the_stop) {
   EXPECT_EQ(only<start>(w.end("batch", outcome::ok))->ref.job.value, "urgent");
 }
 
+TEST(preemption, is_remembered_where_the_device_is_lost_and_comes_back_before_the_attempt_has_stopped) {
+  contended w;
+  w.queue(st("batch2").of("bob").vram(4'000).in(priority_class::preemptible));
+  auto stopped = only<stop>(later(w, 2'500));
+  ASSERT_TRUE(stopped);
+  w.tell(device_down{{"a/gpu0"}});
+  w.tell(device_up{{"a/gpu0"}, {"a"}, "cuda", {"null.work"}, 1, 8'000, {{stopped->ref, stopped->attempt}}});
+  ASSERT_EQ(w.place_of("batch"), "a/gpu0");
+  w.tell(stage_ended{stopped->ref, stopped->attempt, {"a/gpu0"}, outcome::cancelled, 12'500});
+  w.queue(st("batch").of("bob").vram(4'000).in(priority_class::preemptible));
+  EXPECT_EQ(w.core.position({{"batch"}, 0}), 1u);
+  EXPECT_EQ(w.charged_to("bob"), 0);
+}
+
 TEST(preemption, spares_what_has_just_begun) {
   world w;
   w.device("a/gpu0", 1, 8'000);

@@ -23,26 +23,73 @@ TEST(placement, takes_the_tightest_fit_of_vram) {
   EXPECT_EQ(w.place_of("film"), "b/small");
 }
 
-TEST(placement, follows_what_a_kind_needs_when_that_changes) {
+device_up gpu_that_needs(const std::string& id, std::uint32_t slots, std::uint32_t vram_mib, std::uint32_t need_mib) {
+  device_up out{{id}, {id.substr(0, id.find('/'))}, "cuda", {"null.work"}, slots, vram_mib};
+  out.needs = {{"null.work", need_mib}};
+  return out;
+}
+
+// Goal: each device is filled by what its own engine needs. Method: a large one with a large model, a small one with a
+// small model of the same kind.
+TEST(placement, a_stage_takes_of_a_device_what_its_kind_needs_there) {
   world w;
-  w.device("a/large", 1, 80'000);
-  w.device("b/small", 1, 24'000);
-  for (const auto* job : {"runs", "one", "two"})
-    w.queue(st(job).vram(60'000));
-  w.queue(st("without").vram(60'000).without("c/other"));
-  EXPECT_EQ(w.place_of("runs"), "a/large");
-  w.tell(device_down{{"a/large"}});
+  w.tell(gpu_that_needs("a/large", 4, 80'000, 36'000));
+  w.tell(gpu_that_needs("b/small", 4, 24'000, 8'000));
+  for (int i = 0; i < 7; ++i)
+    w.queue(st("film" + std::to_string(i)));
+  std::map<std::string, int> on;
+  for (const auto& [ref, at] : w.running)
+    ++on[at.device.value];
+  EXPECT_EQ(on, (std::map<std::string, int>{{"a/large", 2}, {"b/small", 3}}));
+  std::map<std::string, int> used;
+  const auto state = w.core.inspect();
+  for (const auto& device : state.at("devices"))
+    used[device.at("device")] = device.at("vram_used_mib");
+  EXPECT_EQ(used, (std::map<std::string, int>{{"a/large", 72'000}, {"b/small", 24'000}}));
+}
+
+TEST(placement, a_stage_takes_what_it_asks_for_itself_where_that_is_more) {
+  world w;
+  w.tell(gpu_that_needs("a/gpu", 4, 24'000, 8'000));
+  w.queue(st("large").vram(16'000));
+  w.queue(st("small"));
+  w.queue(st("waits"));
+  EXPECT_EQ(w.place_of("large"), "a/gpu");
+  EXPECT_EQ(w.place_of("small"), "a/gpu");
+  EXPECT_EQ(w.place_of("waits"), "");
+}
+
+TEST(placement, follows_what_a_kind_needs_when_a_device_says_so) {
+  world w;
+  w.tell(gpu_that_needs("b/small", 1, 24'000, 60'000));
+  for (const auto* job : {"one", "two"})
+    w.queue(st(job));
+  w.queue(st("without").without("c/other"));
   EXPECT_EQ(w.why("one"), "too_large");
-  w.tell(kind_needs{"null.work", 8'000}); // the node whose engine needs so much has gone
-  w.tell(tick{});
+  w.tell(gpu_that_needs("b/small", 1, 24'000, 8'000)); // another engine
   std::vector<std::string> ran;
   while (!w.running.empty()) {
-    EXPECT_EQ(w.running.begin()->second.device.value, "b/small");
     ran.push_back(w.running.begin()->first.job.value);
     w.end(ran.back());
   }
-  EXPECT_EQ(ran.size(), 4u);
+  EXPECT_EQ(ran.size(), 3u);
   EXPECT_LT(std::find(ran.begin(), ran.end(), "one"), std::find(ran.begin(), ran.end(), "two"));
+}
+
+// Goal: a device with the model loaded is found though others that have it, too, have less room than the kind needs.
+TEST(placement, finds_the_warm_device_that_has_room_for_what_the_kind_needs) {
+  world w;
+  for (int i = 0; i < 20; ++i)
+    w.tell(gpu_that_needs("full" + std::to_string(i) + "/gpu", 2, 24'000, 16'000));
+  for (int i = 0; i < 20; ++i)
+    w.queue(st("runs" + std::to_string(i)).model("wan"));
+  w.tell(gpu_that_needs("a/warm", 1, 24'000, 16'000));
+  w.queue(st("first").model("wan"));
+  ASSERT_EQ(w.place_of("first"), "a/warm");
+  w.end("first");
+  w.tell(gpu_that_needs("b/cold", 1, 20'000, 16'000));
+  w.queue(st("next").model("wan"));
+  EXPECT_EQ(w.place_of("next"), "a/warm");
 }
 
 TEST(placement, prefers_a_device_that_has_the_model_warm_to_a_tighter_one) {

@@ -192,20 +192,24 @@ TEST(Definition, BoundsAreNumbersThatTheirTypeCanHave) {
   EXPECT_EQ(describe(*parsed.definition)["inputs"]["properties"]["width"]["maximum"], 9007199254740992);
 }
 
-TEST(Definition, AStageHasAClassAndMayBeSpeculative) {
+TEST(Definition, AStageHasAClassMayNeedMemoryAndMayBeSpeculative) {
   auto document = film();
   document["stages"][1]["class"] = "preemptible";
   document["stages"][1]["speculative"] = true;
+  document["stages"][1]["vram_mib"] = 24'000;
   auto parsed = parse_definition(document, "film.json");
   ASSERT_TRUE(parsed.definition) << texts(parsed.problems);
   EXPECT_EQ(parsed.definition->find_stage("upscale")->urgency, stage_class::preemptible);
   EXPECT_TRUE(parsed.definition->find_stage("upscale")->speculative);
+  EXPECT_EQ(parsed.definition->find_stage("upscale")->vram_mib, 24'000u);
+  EXPECT_EQ(parsed.definition->find_stage("generate")->vram_mib, 0u);
   EXPECT_EQ(parsed.definition->find_stage("generate")->urgency, stage_class::standard);
   EXPECT_FALSE(parsed.definition->find_stage("generate")->speculative);
   expect_problem([](json& d) { d["stages"][1]["class"] = "urgent"; },
                  "stage 'upscale': class: unknown class 'urgent'; there are interactive, standard and preemptible");
   expect_problem([](json& d) { d["stages"][1]["speculative"] = "yes"; },
                  "stage 'upscale': speculative: must be true or false");
+  expect_problem([](json& d) { d["stages"][1]["vram_mib"] = -1; }, "stage 'upscale': vram_mib: must be at least 0");
 }
 
 TEST(Definition, AllThatIsWrongIsToldAtOnce) {
