@@ -65,6 +65,9 @@ class WithAHead(unittest.TestCase):
         for pid in left:
             os.kill(pid, signal.SIGKILL)
 
+    def device(self):
+        return next(d for d in self.admin.get("/api/admin/devices")["devices"] if d["id"] == "python/cuda0")
+
     def generate(self, work):
         return self.user.post("/api/generate", work)["job_id"]
 
@@ -73,7 +76,7 @@ class WithAHead(unittest.TestCase):
         view = self.user.wait_for_job(job, 60)
         self.assertEqual(view["stages"][0]["attempts"], 1)
         self.assertEqual(view["stages"][0]["device"], "python/cuda0")
-        device = next(d for d in self.admin.get("/api/admin/devices")["devices"] if d["id"] == "python/cuda0")
+        device = self.device()
         self.assertEqual((device["type"], device["model"], device["vram_mib"]), ("cuda", "A card", 8192))
         names = [name for _, name, _ in self.user.all_events(job)]
         self.assertIn("progress", names)
@@ -102,8 +105,10 @@ class WithAHead(unittest.TestCase):
     def test_a_head_that_is_killed_takes_it_back(self):
         job = self.generate(LONG)
         self.user.wait_for_stage(job, self.user.job(job)["stages"][0]["name"])
+        self.assertEqual(self.device()["vram_used_mib"], 1024, "what the engine says")
         self.head.kill9()
         self.head.start()
+        wait_until(lambda: self.device().get("vram_used_mib") == 1024, 30, "the device holds it again")
         self.assertEqual(self.user.wait_for_job(job, 120)["stages"][0]["attempts"], 1, "what ran was run again")
 
 
