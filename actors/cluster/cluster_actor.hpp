@@ -81,6 +81,7 @@ private:
   void take_devices(node& n, wire::hello& hello);
   void take_device(node& n, const wire::device_report& d, const wire::hello& hello,
                    const std::map<std::string, std::uint32_t>& needs);
+  static bool runs_on(const wire::device_report& device, const std::string& kind);
   static std::map<std::string, std::uint32_t> vram_needs(const node& n);
   void drop_device(node& n, const std::string& device, const wire::hello& hello);
   std::uint64_t session_of(const std::string& device);
