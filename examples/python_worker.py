@@ -18,7 +18,7 @@ import mandelbrot as engine
 import msgpack
 import zmq
 
-CHUNK, PREVIEW_MAX, MESSAGE_MAX, STEP_MAX, NEVER = 512 << 10, 256 << 10, 4096, 128, float("inf")
+CHUNK, PREVIEW_MAX, METADATA_MAX, MESSAGE_MAX, NAME_MAX, NEVER = 512 << 10, 256 << 10, 64 << 10, 4096, 128, float("inf")
 EVERY_S = {"progress": 0.5, "preview": 2}  # as often as an attempt may tell it
 FAULTS = "bad_input", "out_of_memory", "device", "unsuited", "unknown", "cancelled", "timeout", "missing_input", "corrupt_input"
 
@@ -26,6 +26,13 @@ FAULTS = "bad_input", "out_of_memory", "device", "unsuited", "unknown", "cancell
 def cut(text, bytes_max):
     """As the protocol takes it: a report that is refused would be refused again in every hello."""
     return str(text).encode(errors="replace")[:bytes_max].decode(errors="ignore")
+
+
+def weight(value, levels=8):
+    """What metadata takes in a frame, as the head counts it. Raises or is infinite for what it never takes: bytes, NaN, a deep nest."""
+    if isinstance(value, (dict, list)) and levels:
+        return 9 + sum(weight(inner, levels - 1) for inner in (value if isinstance(value, list) else ["".join(value), *value.values()]))
+    return 9 + (len(value.encode()) if isinstance(value, str) else 0 if value is None or abs(value) < 1 << 63 else NEVER)
 
 
 class Attempt:
@@ -93,7 +100,10 @@ class Worker:
 
     def steps(self, a, params):
         about, a.data = yield from engine.run(params)  # step() meets its mistakes
-        a.artifact = dict(about, sha256=hashlib.sha256(a.data).hexdigest(), bytes=len(a.data))
+        port, content_type, metadata = about.get("port", ""), about.get("content_type", ""), dict(about.get("metadata", {}))
+        if not port or len((port + content_type).encode()) > NAME_MAX or weight(metadata) > METADATA_MAX:  # refused, and again in every hello
+            raise engine.Failure("unknown", "the engine's artifact has no port, or too long a name, or too much metadata")
+        a.artifact = dict(port=port, content_type=content_type, metadata=metadata, sha256=hashlib.sha256(a.data).hexdigest(), bytes=len(a.data))
 
     def step(self, a, now):
         """Lets the engine go on, and tells what it has to tell."""
@@ -102,7 +112,7 @@ class Worker:
         try:
             for kind, fields in (next(a.steps, None) or {}).items():
                 if kind == "progress":
-                    fields = {"fraction": float(min(1, max(0, fields["fraction"]))), "step": cut(fields["step"], STEP_MAX)}
+                    fields = {"fraction": float(min(1, max(0, fields["fraction"]))), "step": cut(fields["step"], NAME_MAX)}
                 if self.welcomed and now >= a.tell_at[kind] and len(fields.get("jpeg", "")) <= PREVIEW_MAX:
                     self.send(kind, ref=a.ref, **fields)
                     a.tell_at[kind] = now + EVERY_S[kind]
@@ -125,8 +135,7 @@ class Worker:
             a.say_at = NEVER
 
     def end(self, a, **report):
-        if a.steps:
-            a.steps.close()
+        a.steps = None  # which ends the engine, too: what goes wrong in that Python prints, and no more
         a.report, a.say_at = dict(report, ref=a.ref, device=self.device["name"], run_ms=a.run_ms), 0
 
     def fail(self, attempts, fault, message):

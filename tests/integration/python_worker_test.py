@@ -336,6 +336,55 @@ def run(params):
             ended = self.head.hear("failed")
             self.assertEqual((ended["ref"]["job"], ended["fault"], ended["message"]), (str(number), *told))
 
+    def test_what_an_engine_made_that_no_frame_can_tell_fails_its_stage_and_is_not_told(self):
+        self.start(engine="""
+KIND, NAME, VERSION, VRAM_MIB, STAND_IN = "image.generate", "mine", "7", 1, False
+class Failure(Exception): pass
+def run(params):
+    yield
+    about = {"port": "image", "content_type": "image/png", "metadata": {}}
+    exec(params["mistake"])
+    return about, b"a picture"
+""")
+        unfit, failed = "the engine's artifact has no port, or too long a name, or too much metadata", "the engine failed"
+        for number, (mistake, why) in enumerate((
+                ("del about['port']", unfit), ("about['port'] = ''", unfit), ("about['port'] = 'x' * 129", unfit), ("about['content_type'] = 'ü' * 65", unfit),
+                ("about['metadata']['x'] = 'x' * (64 << 10)", unfit), ("about['metadata']['x'] = [0] * 7300", unfit), ("about['metadata']['x'] = float('nan')", unfit),
+                ("about['metadata']['x'] = 1 << 64", unfit), ("about['port'] = 7", failed), ("about['metadata'] = None", failed), ("about['metadata'][7] = 'x'", failed),
+                ("about['metadata']['x'] = b'x'", failed), ("about['metadata']['x'] = '\\ud800'", failed), ("x = about['metadata']\nfor _ in range(11): x['x'] = x = {}", failed))):
+            ref = self.assign(1, {"mistake": mistake}, job=str(number))
+            told = self.head.hear("failed", never=lambda m: m["t"] == "put")
+            self.assertEqual((told["ref"], told["fault"], told["message"]), (ref, "unknown", why), mistake)
+        for fine in ("about['metadata']['x'] = 'x' * (60 << 10)", "about['metadata']['x'] = [None, True, -0.5, ['ü', {'x': 1}]]", "about['more'] = about"):
+            self.assign(1, {"mistake": fine}, job=fine)
+            offer = self.head.hear("put")
+            self.head.say("put_ready", sha256=offer["sha256"], offset=0, credit=0, done=True, error="")
+            finished = self.head.hear("finished")
+            self.assertEqual(set(finished["outputs"][0]), {"port", "sha256", "bytes", "content_type", "metadata"})
+            self.head.say("acknowledge", ref=finished["ref"])
+
+    def test_an_engine_that_does_not_let_itself_be_ended_keeps_no_other_stage_from_running(self):
+        self.start(engine="""
+KIND, NAME, VERSION, VRAM_MIB, STAND_IN = "image.generate", "mine", "7", 1, False
+class Failure(Exception): pass
+def run(params):
+    try:
+        while True:
+            yield {"progress": {"fraction": 0, "step": params["end"]}}
+    finally:
+        exec(params["end"])
+        yield
+""")
+        for end in ("raise OSError('it cannot be removed')", "raise Failure('bad_input', 'no')", "pass"):
+            for word, timeout_ms in (("cancelled", 0), ("timeout", 1)):
+                ref = self.assign(1, {"end": end}, job=word + end, timeout_ms=timeout_ms)
+                self.head.hear("progress", lambda m, ref=ref: m["ref"] == ref)
+                if word == "cancelled":
+                    self.head.say("cancel", ref=ref)
+                failed = self.head.hear("failed")
+                self.assertEqual((failed["ref"], failed["fault"]), (ref, word))
+        self.assertIn("it cannot be removed", self.words())
+
     def test_who_is_refused_asks_ever_later_and_at_once_when_it_was_welcome(self):
         self.start()
         self.head.mute = True  # it is welcomed no more
