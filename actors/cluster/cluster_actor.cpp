@@ -1,6 +1,7 @@
 #include "actors/cluster/cluster_actor.hpp"
 
 #include "common/log.hpp"
+#include "common/text.hpp"
 #include "workflows/stage_kinds.hpp"
 
 #include <algorithm>
@@ -21,6 +22,38 @@ std::optional<std::pair<const wire::attempt_ref*, std::string*>> ended_of(wire::
   if (auto r = std::get_if<wire::failed>(&what))
     return std::pair{&std::as_const(r->ref), &r->device};
   return std::nullopt;
+}
+
+/// A name is shown in tables: one line that drives no terminal. "" for one that is.
+std::string objection_to_text(std::string_view name) {
+  auto shown = without_controls(name);
+  return shown == name ? "" : "a name has control characters: " + shown;
+}
+
+/// The admin API names a device in a path, where "." and ".." mean something else; "" for a name that it can say.
+std::string objection_to_device(const std::string& name) {
+  for (std::size_t from = 0; from <= name.size();) {
+    auto end = std::min(name.find_first_of("/\\", from), name.size());
+    if (auto part = name.substr(from, end - from); part == "." || part == "..")
+      return "no part of a device's name can be '.' or '..': " + without_controls(name);
+    from = end + 1;
+  }
+  return objection_to_text(name);
+}
+
+/// What else is shown.
+std::vector<std::string_view> texts_of(const wire::hello& hello) {
+  std::vector<std::string_view> out;
+  for (const auto& d : hello.devices) {
+    out.insert(out.end(), {d.type, d.model});
+    out.insert(out.end(), d.kinds.begin(), d.kinds.end());
+  }
+  for (const auto& e : hello.engines) {
+    out.insert(out.end(), {e.name, e.version});
+    for (const auto& o : e.operations)
+      out.push_back(o.kind);
+  }
+  return out;
 }
 
 const wire::attempt_ref* ref_of(const wire::from_node& what) {
@@ -98,7 +131,7 @@ std::string cluster_actor::objection_to(const wire::hello& hello) const {
   std::set<std::string> names;
   for (const auto& d : hello.devices)
     if (!names.insert(d.name).second)
-      return "it lists the device " + d.name + " twice";
+      return "it lists the device " + without_controls(d.name) + " twice";
   for (const auto& r : hello.unacknowledged)
     names.insert(r.device);
   for (const auto& r : hello.unacknowledged_failures)
@@ -106,6 +139,12 @@ std::string cluster_actor::objection_to(const wire::hello& hello) const {
   if (names.size() > options_.devices_max)
     return "it speaks of " + std::to_string(names.size()) + " devices; a node has at most " +
            std::to_string(options_.devices_max);
+  for (const auto& name : names)
+    if (auto why = objection_to_device(name); !why.empty())
+      return why;
+  for (auto text : texts_of(hello))
+    if (auto why = objection_to_text(text); !why.empty())
+      return why;
   return {};
 }
 

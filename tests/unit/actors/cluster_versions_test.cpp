@@ -1,5 +1,5 @@
-// A head that speaks two versions of the node protocol, on real sockets: whom it serves, whom it refuses, and what both
-// sides say of it.
+// A head that speaks two versions of the node protocol, on real sockets: whom it serves, whom it refuses, also for
+// the names that it says, and what both sides say of it.
 
 #include "actors/cluster/cluster_actor.hpp"
 #include "actors/messages.hpp"
@@ -177,8 +177,10 @@ public:
   /// The next of this type, within the deadline.
   template <class Message>
   std::optional<Message> hear() {
+    auto patience = std::chrono::milliseconds(socket_.get(zmq::sockopt::rcvtimeo));
+    auto end = std::chrono::steady_clock::now() + patience;
     zmq::message_t frame;
-    while (socket_.recv(frame))
+    while (std::chrono::steady_clock::now() < end && socket_.recv(frame)) // a head that is content sends heartbeats
       if (auto what = wire::decode_to_node(frame.to_string_view()))
         if (auto* wanted = std::get_if<Message>(&*what))
           return *wanted;
@@ -190,6 +192,13 @@ private:
   zmq::context_t context_;
   zmq::socket_t socket_{context_, zmq::socket_type::dealer};
 };
+
+json device(const std::string& name, const json& more = json::object()) {
+  json out = {{"name", name}, {"type", "cpu"}, {"model", "test"},
+              {"slots", 1},   {"vram_mib", 0}, {"kinds", json::array({"test.work"})}};
+  out.update(more);
+  return out;
+}
 
 struct ClusterVersions : storage::testing::storage_test {
   kept_log said;
@@ -247,6 +256,32 @@ TEST_F(ClusterVersions, AHeadRefusesANodeThatOnlySpeaksNewerOnes) {
 TEST_F(ClusterVersions, AHeadRefusesANodeThatIsTooOld) {
   refused({{"version", 0}, {"oldest_version", 0}},
           "this head speaks versions 1 to 2 of the node protocol, the node version 0");
+}
+
+TEST_F(ClusterVersions, AHeadRefusesDevicesThatNoPathCanName) {
+  for (const auto* name : {".", "..", "a/../b", "../gpu", "gpu/.", "a\\..\\b"})
+    refused({{"devices", json::array({device(name)})}}, "no part of a device's name can be '.' or '..'");
+  auto gone = json{{"ref", {{"job", "j"}, {"stage", 0}, {"attempt", 1}}}, {"device", ".."}, {"fault", "device"}};
+  gone.update({{"message", ""}, {"artifact", ""}, {"run_ms", 1}});
+  refused({{"unacknowledged_failures", json::array({gone})}}, "no part of a device's name can be '.' or '..'");
+}
+
+TEST_F(ClusterVersions, AHeadRefusesNamesThatDriveATerminal) {
+  const std::string odd = "x\x1b[2J\u009b2J\n\x7f", word = "a name has control characters: x?[2J?2J??";
+  auto devices = [](json one) { return json{{"devices", json::array({std::move(one)})}}; };
+  auto engines = [](json more) {
+    json one = {{"name", "test"}, {"version", "1"}, {"available", true}, {"reason", ""}, {"needs", ""}};
+    one["operations"] = json::array({{{"kind", "test.work"}, {"vram_mib", 0}, {"preview", false}}});
+    one.update(more);
+    return json{{"engines", json::array({std::move(one)})}};
+  };
+  refused(devices(device(odd)), word);
+  for (const auto* field : {"type", "model"})
+    refused(devices(device("cpu0", {{field, odd}})), word);
+  refused(devices(device("cpu0", {{"kinds", json::array({"test.work", odd})}})), word);
+  for (const auto* field : {"name", "version"})
+    refused(engines({{field, odd}}), word);
+  refused(engines({{"operations", json::array({{{"kind", odd}, {"vram_mib", 0}, {"preview", false}}})}}), word);
 }
 
 TEST_F(ClusterVersions, AMessageThatAHeadDoesNotKnowIsRefusedByNameAndItsNodeMayComeBack) {
