@@ -102,13 +102,15 @@ void show_nodes(const json& answer) {
 void show_devices(const json& answer) {
   std::vector<table_row> rows{{"DEVICE", "TYPE", "MODEL", "VRAM MIB", "SLOTS", "STATE", "STATUS", "RUNNING"}};
   for (const auto& device : answer.at("devices")) {
-    std::string running;
+    std::string running, status = text(device, "status");
     for (const auto& stage : device.value("running", json::array()))
       running += (running.empty() ? "" : " ") + text(stage, "job") + "/" + text(stage, "stage");
+    if (device.contains("quarantined_for") && status == "lost")
+      status += ", quarantined";
     rows.push_back(
         {text(device, "id"), text(device, "type"), text(device, "model"),
          device.value("vram_mib", 0) == 0 ? "-" : text(device, "vram_used_mib") + "/" + text(device, "vram_mib"),
-         text(device, "slots_used") + "/" + text(device, "slots"), text(device, "state"), text(device, "status"),
+         text(device, "slots_used") + "/" + text(device, "slots"), text(device, "state"), status,
          running.empty() ? "-" : running});
   }
   print_table(rows);
@@ -154,8 +156,11 @@ int wait_until_idle(const operator_options& options) {
 }
 
 int set_state(const operator_options& options, const std::string& path, const std::string& state) {
-  auto status = ask(options, "PUT", path, {{"state", state}},
-                    [&](const json&) { std::printf("%s is %s\n", options.name.c_str(), state.c_str()); });
+  auto status = ask(options, "PUT", path, {{"state", state}}, [&](const json& answer) {
+    std::printf("%s is %s\n", options.name.c_str(), state.c_str());
+    for (const auto& still : answer.value("held_back", json::array()))
+      std::printf("but %s gets no work: %s\n", text(still, "what").c_str(), text(still, "why").c_str());
+  });
   return status == exit_ok && options.wait ? wait_until_idle(options) : status;
 }
 

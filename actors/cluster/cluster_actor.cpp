@@ -79,7 +79,7 @@ caf::behavior cluster_actor::make_behavior() {
       on(&cluster_actor::nodes),   on(&cluster_actor::devices),        on(&cluster_actor::run),
       on(&cluster_actor::stop),    on(&cluster_actor::asked),          on(&cluster_actor::inspect_self),
       on(&cluster_actor::allow),   on(&cluster_actor::remove),         on(&cluster_actor::set),
-      on(&cluster_actor::written), on(&cluster_actor::unknown_fields),
+      on(&cluster_actor::written), on(&cluster_actor::unknown_fields), on(&cluster_actor::faulty),
   };
 }
 
@@ -415,7 +415,7 @@ caf::result<description> cluster_actor::allow(allow_node& m) {
   record.public_key = m.public_key;
   if (!known)
     record.added_at = m.at;
-  return write(m.name, std::move(record), std::move(m.rows));
+  return write({m.name, std::move(record)}, std::move(m.rows));
 }
 
 caf::result<description> cluster_actor::remove(remove_node& m) {
@@ -423,7 +423,7 @@ caf::result<description> cluster_actor::remove(remove_node& m) {
     return refuse(refusal::conflict, "the local node belongs to the head: set node.local = false and restart it");
   if (!registry_.find(m.name))
     return refuse(refusal::not_found, "there is no node of that name");
-  return write(m.name, std::nullopt, std::move(m.rows), devices_of(m.name));
+  return write({m.name, std::nullopt, devices_of(m.name)}, std::move(m.rows));
 }
 
 caf::result<description> cluster_actor::set(set_state& m) {
@@ -431,8 +431,7 @@ caf::result<description> cluster_actor::set(set_state& m) {
   if (!record)
     return refuse(refusal::not_found, "there is no node of that name");
   auto devices = devices_of(m.node);
-  bool is_there = std::find(devices.begin(), devices.end(), m.device) != devices.end();
-  if (!m.device.empty() && !is_there && !record->devices.contains(m.device))
+  if (!m.device.empty() && !devices.contains(m.device))
     return refuse(refusal::not_found, "the node has no device of that name");
   if (m.device.empty())
     record->state = m.state;
@@ -441,22 +440,25 @@ caf::result<description> cluster_actor::set(set_state& m) {
   else
     record->devices[m.device] = m.state;
   if (!m.device.empty())
-    devices = {m.device}; // it may be away, and quarantined
-  return write(m.node, std::move(record), std::move(m.rows), std::move(devices));
+    devices = {m.device};
+  change what{m.node, std::move(record), std::move(devices)};
+  if (m.state == enabled)
+    what.enabled = m.device;
+  return write(std::move(what), std::move(m.rows));
 }
 
-caf::result<description> cluster_actor::write(const std::string& name, std::optional<node_record> record,
-                                              std::vector<storage::row> rows, std::vector<std::string> devices) {
+caf::result<description> cluster_actor::write(change what, std::vector<storage::row> rows) {
   for (const auto& [ticket, other] : changes_)
-    if (other.name == name)
+    if (other.name == what.name)
       return refuse(refusal::conflict, "another change of this node is being written; ask again");
   storage::batch batch;
   batch.rows = std::move(rows);
-  auto value = record ? std::optional(pack(json(*record))) : std::nullopt;
-  batch.rows.push_back({storage::table::nodes, name, std::move(value), false});
+  auto value = what.record ? std::optional(pack(json(*what.record))) : std::nullopt;
+  batch.rows.push_back({storage::table::nodes, what.name, std::move(value), false});
   auto ticket = next_ticket_++;
   auto asker = make_response_promise<description>();
-  changes_[ticket] = {name, std::move(record), std::move(devices), asker};
+  what.asker = asker;
+  changes_[ticket] = std::move(what);
   journal_.commit(std::move(batch), [self = caf::actor_cast<caf::actor>(this), ticket](storage::commit_status status) {
     caf::anon_send(self, cluster_written{ticket, status == storage::commit_status::ok});
   });
@@ -474,12 +476,26 @@ caf::result<void> cluster_actor::written(cluster_written& m) {
     return {};
   }
   apply_record(what.name, what.record);
-  for (const auto& device : what.devices) { // an automatic quarantine ends with it, too
+  auto forgiven = what.enabled || !what.record;
+  for (const auto& device : what.devices) {
     auto wanted = what.record ? wanted_state(*what.record, device) : enabled;
-    tell(others_->scheduler, device_wanted{what.name + "/" + device, wanted});
+    if (forgiven)
+      faulty_.erase(what.name + "/" + device); // the scheduler will say so, but who asks now is to see it
+    tell(others_->scheduler, device_wanted{what.name + "/" + device, wanted, forgiven});
   }
   auto at = nodes_.find(what.name);
-  what.asker.deliver(description{at == nodes_.end() ? absent_json(what.name) : node_json(at->second)});
+  auto answer = at == nodes_.end() ? absent_json(what.name) : node_json(at->second);
+  if (what.enabled)
+    answer["held_back"] = held_back(what.name, *what.enabled);
+  what.asker.deliver(description{std::move(answer)});
+  return {};
+}
+
+caf::result<void> cluster_actor::faulty(device_quarantined& m) {
+  if (m.why.empty())
+    faulty_.erase(m.device);
+  else
+    faulty_[m.device] = m.why;
   return {};
 }
 
@@ -505,11 +521,17 @@ std::string cluster_actor::wanted_state(const node_record& record, const std::st
   return found != record.devices.end() ? found->second : record.state;
 }
 
-std::vector<std::string> cluster_actor::devices_of(const std::string& name) const {
-  std::vector<std::string> out;
+std::set<std::string> cluster_actor::devices_of(const std::string& name) const {
+  std::set<std::string> out;
   if (auto found = nodes_.find(name); found != nodes_.end())
     for (const auto& d : found->second.devices)
-      out.push_back(d.name);
+      out.insert(d.name);
+  if (auto record = registry_.find(name))
+    for (const auto& [device, state] : record->devices)
+      out.insert(device);
+  auto prefix = name + "/";
+  for (auto at = faulty_.lower_bound(prefix); at != faulty_.end() && at->first.starts_with(prefix); ++at)
+    out.insert(at->first.substr(prefix.size()));
   return out;
 }
 

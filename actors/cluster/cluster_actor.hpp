@@ -6,10 +6,12 @@
 #include "actors/cluster/cluster_messages.hpp"
 #include "actors/cluster/node_registry.hpp"
 #include "actors/device/device_actor.hpp"
+#include "actors/scheduler/scheduler_messages.hpp"
 #include "gpu/link/head_link.hpp"
 #include "storage/journal.hpp"
 
 #include <map>
+#include <set>
 #include <unordered_map>
 
 namespace troupe {
@@ -72,6 +74,7 @@ private:
   caf::result<description> remove(remove_node& m);
   caf::result<description> set(set_state& m);
   caf::result<void> written(cluster_written& m);
+  caf::result<void> faulty(device_quarantined& m);
 
   void welcome(node_said& m, wire::hello& hello);
   /// Why this hello is not to be answered with a welcome; "" when it is.
@@ -93,15 +96,17 @@ private:
   caf::actor device(const std::string& name, bool make);
   void publish_capabilities();
   void publish_capabilities_soon();
-  /// Writes the record (none: it is removed) with the rows; then it counts, those devices' states too, and the asker is
-  /// answered.
-  caf::result<description> write(const std::string& name, std::optional<node_record> record,
-                                 std::vector<storage::row> rows, std::vector<std::string> devices = {});
+  struct change;
+  /// Writes the record with the rows; then it counts, and the asker is answered.
+  caf::result<description> write(change what, std::vector<storage::row> rows);
   void apply_record(const std::string& name, const std::optional<node_record>& record);
   static std::string wanted_state(const node_record& record, const std::string& device);
-  /// Their names on the node; none where it was never seen.
-  std::vector<std::string> devices_of(const std::string& name) const;
+  /// The names on the node of those that it lists, and of those that are away and of which something is remembered.
+  std::set<std::string> devices_of(const std::string& name) const;
+  json device_json(const std::string& name, const node_record& record, const std::string& device) const;
   json node_json(const node& n) const;
+  /// What gets no work although the operator has just enabled the device, or with "" the node; and why.
+  json held_back(const std::string& name, const std::string& device) const;
   json absent_json(const std::string& name) const;
 
   actor_board& all_actors_;
@@ -121,11 +126,13 @@ private:
   std::map<std::string, caf::actor> devices_;                  // node/device
   std::map<std::string, std::uint64_t> sessions_;              // node/device, from its joining to its loss
   std::uint64_t sessions_begun_ = 0, hellos_ = 0;
+  std::map<std::string, std::string> faulty_; // node/device → why the scheduler has it in quarantine
   struct change {
     std::string name;
-    std::optional<node_record> record;
-    std::vector<std::string> devices; // on the node: whose state it may have changed
-    caf::typed_response_promise<description> asker;
+    std::optional<node_record> record = {};  // none: it is removed
+    std::set<std::string> devices = {};      // on the node: whose state it may have changed
+    std::optional<std::string> enabled = {}; // the device; "": the whole node
+    caf::typed_response_promise<description> asker = {};
   };
   std::map<std::uint64_t, change> changes_; // on their way to the disk, by ticket
   std::uint64_t next_ticket_ = 0;

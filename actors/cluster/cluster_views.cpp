@@ -24,23 +24,60 @@ caf::result<description> cluster_actor::nodes(list_nodes&) {
 
 caf::result<description> cluster_actor::devices(list_devices&) {
   json out = json::array();
-  for (const auto& [name, n] : nodes_)
-    for (const auto& d : n.devices) {
-      json one = {{"id", name + "/" + d.name},
-                  {"node", name},
-                  {"name", d.name},
-                  {"type", d.type},
-                  {"model", d.model},
-                  {"slots", d.slots},
-                  {"vram_mib", d.vram_mib},
-                  {"kinds", d.kinds},
-                  {"state", wanted_state(registry_.find(name).value_or(node_record{}), d.name)},
-                  {"status", n.connected ? "up" : "lost"}};
-      if (auto entry = all_actors_.find("device", name + "/" + d.name))
-        one["messages"] = entry->handled.load(), one["last_error"] = entry->last_error();
-      out.push_back(std::move(one));
-    }
+  for (const auto& [name, record] : registry_.all()) {
+    auto away = devices_of(name);
+    if (auto found = nodes_.find(name); found != nodes_.end())
+      for (const auto& d : found->second.devices) {
+        away.erase(d.name);
+        out.push_back(device_json(name, record, d.name));
+        out.back().update({{"type", d.type},
+                           {"model", d.model},
+                           {"slots", d.slots},
+                           {"vram_mib", d.vram_mib},
+                           {"kinds", d.kinds},
+                           {"status", found->second.connected ? "up" : "lost"}});
+      }
+    for (const auto& device : away)
+      out.push_back(device_json(name, record, device));
+  }
   return description{{{"devices", std::move(out)}}};
+}
+
+// As far as it is known of one that is away, too.
+json cluster_actor::device_json(const std::string& name, const node_record& record, const std::string& device) const {
+  auto id = name + "/" + device;
+  json out = {
+      {"id", id}, {"node", name}, {"name", device}, {"state", wanted_state(record, device)}, {"status", "lost"}};
+  if (auto why = faulty_.find(id); why != faulty_.end())
+    out["quarantined_for"] = why->second;
+  if (auto entry = all_actors_.find("device", id))
+    out["messages"] = entry->handled.load(), out["last_error"] = entry->last_error();
+  return out;
+}
+
+json cluster_actor::held_back(const std::string& name, const std::string& device) const {
+  auto record = registry_.find(name).value_or(node_record{});
+  json out = json::array();
+  auto add = [&](const std::string& which, const std::string& why) {
+    out.push_back({{"what", which.empty() ? name : name + "/" + which}, {"why", why}});
+  };
+  auto found = nodes_.find(name);
+  auto connected = found != nodes_.end() && found->second.connected;
+  if (device.empty()) {
+    if (!connected)
+      add("", "it is not connected");
+    for (const auto& [own, state] : record.devices)
+      add(own, "it is " + state + " itself");
+    return out;
+  }
+  if (record.state != enabled)
+    add(device, "its node is " + record.state);
+  if (!connected)
+    add(device, "its node is not connected");
+  else if (std::none_of(found->second.devices.begin(), found->second.devices.end(),
+                        [&](const auto& d) { return d.name == device; }))
+    add(device, "its node has no such device now");
+  return out;
 }
 
 json cluster_actor::absent_json(const std::string& name) const {

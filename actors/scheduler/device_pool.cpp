@@ -1,6 +1,7 @@
 #include "actors/scheduler/device_pool.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe::scheduling {
 
@@ -119,7 +120,16 @@ void device_pool::forget_if_empty(index device, timestamp now) {
   devices_.remove(device);
 }
 
-void device_pool::forget_failures(const std::string& id) { failed_before_.erase(id); }
+bool device_pool::forget_failures(const std::string& id) {
+  failed_before_.erase(id);
+  auto at = find(id);
+  if (at == none)
+    return false;
+  auto& device = devices_[at];
+  device.failed = 0;
+  device.failures.clear();
+  return std::exchange(device.quarantined, false);
+}
 
 void device_pool::forget_failures(timestamp latest) {
   std::erase_if(failed_before_, [&](const auto& known) { return known.second.dropped <= latest; });

@@ -128,8 +128,8 @@ public:
   /// Drops a record that is down and empty, unless it is quarantined: that must outlive a reconnect. So must failures:
   /// they are remembered apart, of a few thousand devices at most.
   void forget_if_empty(index device, timestamp now);
-  /// Of a device that has no record.
-  void forget_failures(const std::string& id);
+  /// Of one device, whether it has a record or not. True where they had brought it a quarantine, which is over.
+  bool forget_failures(const std::string& id);
   /// Of devices whose record was dropped at `latest` or before.
   void forget_failures(timestamp latest);
   /// Brings the index up to date with the record. Call after each change of a device.

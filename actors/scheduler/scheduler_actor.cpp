@@ -99,7 +99,7 @@ caf::result<void> scheduler_actor::wanted(device_wanted& m) {
   if (m.state == "enabled")
     apply(scheduling::device_enable{device_id{m.device}});
   else
-    apply(scheduling::device_drain{device_id{m.device}, m.state == "quarantined"});
+    apply(scheduling::device_drain{device_id{m.device}, m.state == "quarantined", m.forgiven});
   return {};
 }
 
@@ -188,10 +188,12 @@ void scheduler_actor::carry_out(const scheduling::reject& c) {
 void scheduler_actor::carry_out(const scheduling::quarantined& c) {
   log::error("device {} is quarantined: {}; look at its node's log, then enable it", c.device.value, c.reason);
   entry().note_error(c.device.value + " is quarantined: " + c.reason);
+  tell(others_->cluster, device_quarantined{c.device.value, c.reason});
 }
 
 void scheduler_actor::carry_out(const scheduling::released& c) {
-  log::info("device {} is out of quarantine; its next failure brings it back", c.device.value);
+  log::info("device {} is out of quarantine{}", c.device.value, c.by_time ? "; its next failure brings it back" : "");
+  tell(others_->cluster, device_quarantined{c.device.value, {}});
 }
 
 } // namespace troupe

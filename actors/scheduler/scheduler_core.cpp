@@ -464,7 +464,7 @@ void scheduler_core::on(const tick&) {
     if (device.quarantined && limits_.quarantine_ms > 0 && now_ - device.quarantined_at >= limits_.quarantine_ms) {
       device.quarantined = false; // device.failed stays: one more failure brings the quarantine back
       devices_.refresh(at);
-      out_->push_back(released{device_id{device.id}});
+      out_->push_back(released{device_id{device.id}, true});
       offered_.push_back(at);
     }
     if (!device.unclaimed.empty() && now_ - device.unclaimed_since >= limits_.reattach_ms) {

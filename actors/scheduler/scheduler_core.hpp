@@ -167,6 +167,8 @@ private:
 
   // faults
   void hold_against(index device, const stage_record& stage, index model);
+  /// The operator's word: what failed on it counts no more.
+  void forgive(const device_id& device);
   void lose(index device);
   void attach(const admitted& stage, const device_id& device, std::uint64_t attempt);
   void account_for(index run);

@@ -76,7 +76,14 @@ void scheduler_core::on(const device_down& e) {
   devices_.forget_if_empty(device, now_);
 }
 
+void scheduler_core::forgive(const device_id& device) {
+  if (devices_.forget_failures(device.value))
+    out_->push_back(released{device, false});
+}
+
 void scheduler_core::on(const device_drain& e) {
+  if (e.forgiven)
+    forgive(e.device);
   auto device = devices_.find(e.device.value);
   if (device == none)
     return;
@@ -84,17 +91,16 @@ void scheduler_core::on(const device_drain& e) {
   devices_.at(device).draining = true;
   devices_.at(device).distrusted = e.quarantined;
   devices_.refresh(device);
+  devices_.forget_if_empty(device, now_);
 }
 
 void scheduler_core::on(const device_enable& e) {
-  devices_.forget_failures(e.device.value);
+  forgive(e.device);
   auto at = devices_.find(e.device.value);
   if (at == none)
     return;
   auto& device = devices_.at(at);
-  device.draining = device.quarantined = device.distrusted = false;
-  device.failed = 0;
-  device.failures.clear();
+  device.draining = device.distrusted = false;
   devices_.refresh(at);
   if (device.up)
     offered_.push_back(at);

@@ -94,6 +94,7 @@ struct device_down {
 struct device_drain {
   device_id device;
   bool quarantined = false; // it is drained because the operator does not trust it
+  bool forgiven = false;    // the operator enabled it, and its node drains: as device_enable, of what failed on it
 };
 /// Ends a drain or a quarantine, also one after failures.
 struct device_enable {
@@ -163,13 +164,15 @@ struct reject {
   std::string reason;              // for a person
   std::int64_t retry_after_ms = 0; // 0: unknown
 };
+/// A quarantine after failures begins.
 struct quarantined {
   device_id device;
   std::string reason;
 };
-/// A quarantine ended by time; the first failure brings it back.
+/// It ends.
 struct released {
   device_id device;
+  bool by_time = false; // then the first failure brings it back; else it is the operator's word
 };
 
 using command = std::variant<start, stop, moved, reject, quarantined, released>;

@@ -66,12 +66,20 @@ struct device_left {
 };
 TROUPE_MESSAGE(device_left, device)
 
-/// From the cluster: what the operator wants of a device: `enabled`, `draining` or `quarantined`.
+/// From the cluster: what the operator wants of a device: `enabled`, `draining` or `quarantined`. `forgiven`: it or its
+/// node was enabled, so that a quarantine after failures is over, whatever else holds it back.
 struct device_wanted {
   std::string device;
   std::string state;
+  bool forgiven = false;
 };
-TROUPE_MESSAGE(device_wanted, device, state)
+TROUPE_MESSAGE(device_wanted, device, state, forgiven)
+/// To the cluster: why a device is quarantined after failures; "" when that is over.
+struct device_quarantined {
+  std::string device;
+  std::string why;
+};
+TROUPE_MESSAGE(device_quarantined, device, why)
 /// The devices as the scheduler sees them; answered by {"<device>": {"status", "running", "reason"}}.
 struct list_placement {
   std::string why;
@@ -118,4 +126,5 @@ CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::scheduler_tick))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_wanted))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::list_placement))
 CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::ask_admission))
+CAF_ADD_TYPE_ID(troupe_scheduler, (troupe::device_quarantined))
 CAF_END_TYPE_ID_BLOCK(troupe_scheduler)

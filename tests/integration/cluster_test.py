@@ -25,7 +25,8 @@ def free_port():
 
 class Cluster(unittest.TestCase):
     def setUp(self):
-        self.head = Head({"node.local": False, "cluster.listen": f"tcp://127.0.0.1:{free_port()}", "node.heartbeat_ms": 100, "node.timeout_ms": 2000}).start()
+        self.head = Head({"node.local": False, "cluster.listen": f"tcp://127.0.0.1:{free_port()}", "node.heartbeat_ms": 100, "node.timeout_ms": 2000,
+                          "scheduler.quarantine_s": 0}).start()
         self.addCleanup(self.head.destroy)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="troupe-nodes-"))
         self.addCleanup(shutil.rmtree, self.folder, True)
@@ -180,6 +181,69 @@ class Cluster(unittest.TestCase):
         wait_until(lambda: "x??[2J??2J 2026" in self.troupe("node", "list"), 20, "it is in the table")
         self.assertIn('x\\n\\u001b[2J\\u007f\\u009b2J 2026', self.troupe("node", "list", "--json"))
 
+    def broken(self, *devices):
+        """A node on which everything fails."""
+        node = self.fake("odd", *devices)
+        node.work = lambda assigned: node.send(node.failed(assigned, "device"))
+        self.head.wait_for_engines_of("fake")
+        self.let_fail()
+        return node
+
+    def let_fail(self):
+        """Until the head has its device in quarantine for it."""
+        for _ in range(4):
+            self.user.post(RUN, {"inputs": {"ms": 2}})
+        wait_until(lambda: self.status_of("odd/gpu") == ("enabled", "quarantined", True), 30, "it is in quarantine")
+        self.assertIn("in a row failed on it", self.device("odd/gpu")["quarantined_for"])
+
+    def status_of(self, name):
+        """What the operator wants, how it is, and whether the head has it in quarantine."""
+        device = self.device(name)
+        return device and (device["state"], device["status"], "quarantined_for" in device)
+
+    def test_who_is_enabled_though_something_holds_it_back_is_told_what_and_a_quarantine_after_failures_is_over(self):
+        node = self.broken("gpu")
+        self.assertEqual(self.troupe("node", "drain", "odd"), "odd is draining\n")
+        self.assertEqual(self.troupe("device", "enable", "odd/gpu"), "odd/gpu is enabled\nbut odd/gpu gets no work: its node is draining\n")
+        wait_until(lambda: self.status_of("odd/gpu") == ("draining", "draining", False), 20, "the quarantine is over")
+        self.assertEqual(self.troupe("node", "enable", "odd"), "odd is enabled\n")
+        self.let_fail()
+        self.troupe("device", "drain", "odd/gpu")
+        self.assertEqual(self.troupe("node", "enable", "odd"), "odd is enabled\nbut odd/gpu gets no work: it is draining itself\n")
+        wait_until(lambda: self.status_of("odd/gpu") == ("draining", "draining", False), 20, "the quarantine is over")
+        self.assertEqual(json.loads(self.troupe("device", "enable", "odd/gpu", "--json"))["held_back"], [])
+        node.close()
+        wait_until(lambda: self.device("odd/gpu")["status"] == "lost", 20, "it is lost")
+        self.assertEqual(self.troupe("node", "enable", "odd"), "odd is enabled\nbut odd gets no work: it is not connected\n")
+
+    def test_a_device_in_quarantine_is_seen_and_enabled_while_it_is_away(self):
+        for state in ("enabled", "quarantined"):
+            node = self.broken("gpu", {"name": "other", "kinds": ["upscale.video"]}) if state == "enabled" else node
+            if state == "quarantined":
+                self.troupe("device", "quarantine", "odd/gpu")
+            gpu, *node.devices = node.devices
+            node.dial()
+            wait_until(lambda: self.device("odd/gpu")["status"] == "lost", 20, "it is away")
+            self.assertEqual(self.status_of("odd/gpu"), (state, "lost", True))
+            self.assertRegex(self.troupe("device", "list"), rf"odd/gpu +- +- +- +\S+ +{state} +lost, quarantined +-\n")
+            self.assertEqual(self.troupe("device", "enable", "odd/gpu"), "odd/gpu is enabled\nbut odd/gpu gets no work: its node has no such device now\n")
+            self.assertIsNone(self.device("odd/gpu"))
+            self.assertIn("no device", self.troupe("device", "enable", "odd/gpu", status=1))
+            node.devices.insert(0, gpu)
+            node.dial()
+            wait_until(lambda: self.status_of("odd/gpu"), 20, "it is back")
+            self.let_fail()
+
+    def test_a_quarantine_of_a_device_that_is_away_is_forgotten_with_its_node(self):
+        node = self.broken("gpu", {"name": "other", "kinds": ["upscale.video"]})
+        del node.devices[0]
+        node.dial()
+        wait_until(lambda: self.device("odd/gpu")["status"] == "lost", 20, "it is away")
+        self.troupe("node", "remove", "odd")
+        node.close()
+        self.fake("odd", "gpu")
+        wait_until(lambda: self.status_of("odd/gpu") == ("enabled", "up", False), 20, "it is there, and trusted")
+
     def test_whatever_they_are_named_the_one_that_is_meant_is_reached(self):
         names = ["gpu", "gpu 0", "gpu#1", "gpu?2", "gpu/3", "gpu%34", "gpü+5&6=7;8", "...", "a..b", "/9", "10/", "a\\b"]
         self.fake("odd", *names)
@@ -211,8 +275,9 @@ class Cluster(unittest.TestCase):
         self.troupe("device", "drain", "gpu/cuda2", "--wait")
         end()
         end = self.gpu("--set", "devices.disabled=cuda2")
-        wait_until(lambda: self.device("gpu/cuda2") is None, 20, "it is away")
+        wait_until(lambda: self.status_of("gpu/cuda2") == ("draining", "lost", False), 20, "it is away")
         self.troupe("device", "enable", "gpu/cuda2")
+        self.assertIsNone(self.device("gpu/cuda2"))
         end()
         self.gpu()
         wait_until(lambda: self.device("gpu/cuda2"), 20, "it is back")

@@ -51,6 +51,33 @@ TEST(quarantine, after_failures_outlives_a_reconnect) {
   EXPECT_EQ(w.place_of("film"), "a/cpu0");
 }
 
+// His word on a device whose node drains, or on a node whose device drains: one of the two is over.
+TEST(quarantine, after_failures_ends_with_an_operators_word_though_the_device_goes_on_draining) {
+  for (auto is_there : {true, false}) {
+    world w;
+    w.device("a/cpu0");
+    for (const auto* job : {"one", "two", "three"}) {
+      w.queue(st(job));
+      w.end(job, outcome::device_fault);
+    }
+    if (!is_there)
+      w.tell(device_down{{"a/cpu0"}});
+    EXPECT_FALSE(only<released>(w.tell(device_drain{{"a/cpu0"}})));
+    auto ended = only<released>(w.tell(device_drain{{"a/cpu0"}, false, true}));
+    ASSERT_TRUE(ended);
+    EXPECT_FALSE(ended->by_time);
+    EXPECT_EQ(w.core.inspect(9).at("devices").size(), is_there ? 1u : 0u) << "nothing is kept of one that is away";
+    device_up again{{"a/cpu0"}, {"a"}, "cpu", {"null.work"}, 1};
+    again.draining = true;
+    w.tell(again);
+    w.queue(st("film"));
+    EXPECT_EQ(w.why("film"), "draining");
+    w.tell(device_enable{{"a/cpu0"}});
+    EXPECT_EQ(w.place_of("film"), "a/cpu0");
+    EXPECT_FALSE(only<quarantined>(w.end("film", outcome::device_fault))) << "what failed before counts no more";
+  }
+}
+
 TEST(quarantine, takes_a_device_out_that_fails_three_stages_of_two_jobs) {
   world w;
   w.device("a/cpu0");
