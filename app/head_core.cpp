@@ -46,7 +46,8 @@ result<std::unique_ptr<head_core>> head_core::start(const configuration& config,
     return database.error();
   out->database_ = std::move(*database);
   if (on_feed)
-    out->database_->journal().on_feed([on_feed](const account_id& account, std::uint64_t) { on_feed(account); });
+    out->database_->journal().on_feed(
+        [on_feed = std::move(on_feed)](const account_id& account, std::uint64_t) { on_feed(account); });
   read_admins(*out->database_, out->admins_);
   auto blobs = storage::blob_store::open(out->data_ / "blobs");
   if (!blobs)

@@ -62,25 +62,22 @@ journal_thread::~journal_thread() {
 
 void journal_thread::commit(batch what, done then) {
   auto bytes = bytes_of(what);
-  auto refusal = commit_status::ok;
-  {
-    std::lock_guard guard{mutex_};
-    bool no_room =
-        queue_.size() >= limits_.queue_max || (!queue_.empty() && queue_bytes_ + bytes > limits_.queue_bytes_max);
-    if (stopping_ || no_room) {
-      refusal = stopping_ ? commit_status::failed : commit_status::full;
-      ++counters_.refused;
-    } else {
-      queue_.push_back({std::move(what), std::move(then), bytes});
-      queue_bytes_ += bytes;
-      if (queue_.size() > 1)
-        return;
-    }
-  }
-  if (refusal == commit_status::ok)
-    wake_.notify_one();
-  else
+  std::unique_lock lock{mutex_};
+  bool no_room =
+      queue_.size() >= limits_.queue_max || (!queue_.empty() && queue_bytes_ + bytes > limits_.queue_bytes_max);
+  if (stopping_ || no_room) {
+    auto refusal = stopping_ ? commit_status::failed : commit_status::full;
+    ++counters_.refused;
+    lock.unlock();
     then(refusal);
+    return;
+  }
+  queue_.push_back({std::move(what), std::move(then), bytes});
+  queue_bytes_ += bytes;
+  bool is_first = queue_.size() == 1;
+  lock.unlock();
+  if (is_first)
+    wake_.notify_one();
 }
 
 result<replayed> journal_thread::replay(const std::string& actor) const { return storage::replay(disk_, actor); }

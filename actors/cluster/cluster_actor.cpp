@@ -70,7 +70,7 @@ cluster_actor::cluster_actor(caf::actor_config& config, actor_board& board, addr
                              link::head_link& link, node_registry& registry, capabilities& offered,
                              storage::journal& journal, cluster_options options)
   : visible(config, board, "cluster", "main", ""), all_actors_(board), others_(std::move(others)), link_(link),
-    registry_(registry), offered_(offered), journal_(journal), options_(options) {}
+    registry_(registry), offered_(offered), journal_(journal), options_(std::move(options)) {}
 
 caf::behavior cluster_actor::make_behavior() {
   delayed_send(this, tick_every, cluster_tick{0});
