@@ -100,6 +100,12 @@ bool run::is_current(std::uint32_t index, std::uint64_t attempt) const {
          attempt >= stages_[index].attempt;
 }
 
+// Its stage waits already: that it failed is nothing new.
+bool run::is_lost(std::uint32_t index, std::uint64_t attempt) const {
+  const auto& stage = stages_[index];
+  return stage.state != stage_state::running && stage.attempt > stage.ended && stage.attempt == attempt;
+}
+
 void run::wake_dependents(std::uint32_t index) {
   for (auto i : dependents_[index])
     if (stages_[i].state == stage_state::waiting && dependencies_done(i))
@@ -159,6 +165,8 @@ effects run::on(const stage_succeeded& e) {
   auto& stage = stages_[e.index];
   effects out;
   out.changed = true;
+  if (stage.state != stage_state::running) // it waits, to be begun anew
+    out.withdraw.push_back(e.index);
   if (!stage.captured)
     out.capture.push_back(e.index);
   stage.state = stage_state::succeeded;
@@ -173,12 +181,14 @@ effects run::on(const stage_succeeded& e) {
 }
 
 effects run::on(const stage_failed& e) {
-  if (!is_current(e.index, e.attempt))
+  if (!is_current(e.index, e.attempt) || is_lost(e.index, e.attempt))
     return {};
   auto& stage = stages_[e.index];
   effects out;
   out.changed = true;
-  stage.attempt = stage.ended = e.attempt;
+  stage.attempt = e.attempt;
+  if (e.kind != fault::lost_node)
+    stage.ended = e.attempt;
   stage.last_fault = e.kind;
   stage.last_message = bounded(e.message);
   stage.due = 0;

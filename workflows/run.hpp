@@ -9,7 +9,8 @@
 //   3. The run has ended exactly when no stage is waiting, ready, backing off or running: succeeded when all are,
 //   failed
 //      when one has failed and the rest has ended, cancelled when none has failed.
-//   4. A report for an attempt that has ended, or that a newer one has replaced, changes nothing.
+//   4. A report for an attempt that has ended, or that a newer one has replaced, changes nothing. One that is lost has
+//      not ended: until a newer one has started it may succeed, or go on.
 //   5. A stage is never tried more often than its policy allows, lost nodes aside, of which there is a limit too.
 //   6. Only a stage that has succeeded has outputs, and then all that its dependents and the results need.
 //   7. Money: each stage is captured at most once, at its first success; when the run has ended, each was either
@@ -55,8 +56,8 @@ result<artifact> artifact_from_json(const json& in);
 
 /// The run may begin: its price is held.
 struct started {};
-/// An attempt runs on a device. Attempt numbers of a stage rise, also across restarts. Need not be told: a success of
-/// an attempt that is not known yet counts.
+/// An attempt runs on a device; told again of a lost one, it goes on. Attempt numbers of a stage rise, also across
+/// restarts. Need not be told: a success of an attempt that is not known yet counts.
 struct stage_started {
   std::uint32_t index = 0;
   std::uint64_t attempt = 0;
@@ -67,7 +68,8 @@ struct stage_succeeded {
   std::uint64_t attempt = 0;
   std::vector<artifact> outputs;
 };
-/// `at` in milliseconds since 1970: what a wait for the next attempt counts from.
+/// `at` in milliseconds since 1970: what a wait for the next attempt counts from. After `lost_node` the attempt is
+/// lost: its stage waits again, and its node may come back with it.
 struct stage_failed {
   std::uint32_t index = 0;
   std::uint64_t attempt = 0;
@@ -116,7 +118,7 @@ std::string_view name_of(phase now);
 struct stage_status {
   stage_state state = stage_state::waiting;
   std::uint64_t attempt = 0;  // the newest known
-  std::uint64_t ended = 0;    // the newest that has ended: what is at or below it is stale
+  std::uint64_t ended = 0;    // the newest that has ended: what is at or below it is stale. A lost one is above it
   std::uint32_t failures = 0; // attempts that count against the policy
   std::uint32_t lost_nodes = 0;
   std::uint32_t lost_artifacts = 0;
@@ -163,7 +165,7 @@ public:
   const workflow::plan& plan() const { return *plan_; }
   const plan_ptr& shared_plan() const { return plan_; }
   const stage_status& at(std::uint32_t index) const;
-  /// Whether a report for this attempt still counts; ask before artifact_lost is made of a consumer's report.
+  /// Whether an attempt may still succeed, or go on; ask before artifact_lost is made of a consumer's report.
   bool is_current(std::uint32_t index, std::uint64_t attempt) const;
 
   /// What should be in the scheduler's queue at this time: ready, or done with backing off. Ascending.
@@ -207,6 +209,7 @@ private:
   effects on(const rerun& e);
 
   bool dependencies_done(std::uint32_t index) const;
+  bool is_lost(std::uint32_t index, std::uint64_t attempt) const;
   void wake_dependents(std::uint32_t index);
   void make_again(std::uint32_t index, effects& out);
   void end(phase how, effects& out);

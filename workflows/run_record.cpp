@@ -207,7 +207,9 @@ std::optional<std::string> run::broken_promise() const {
       return "1: " + at + " goes on before what it needs is done";
     if (started_ && s.state == stage_state::waiting && dependencies_done(i))
       return "2: " + at + " waits for nothing";
-    if (s.ended > s.attempt || (s.state == stage_state::running) != (s.attempt > s.ended))
+    bool may_be_lost = issued && s.last_fault == fault::lost_node;
+    bool goes_on = s.attempt > s.ended;
+    if (s.ended > s.attempt || (s.state == stage_state::running ? !goes_on : goes_on && !may_be_lost))
       return "4: " + at + " has an attempt that neither runs nor has ended";
     if (s.failures > plan_->stages[i].retry.attempts || s.lost_nodes > limits::lost_nodes_max ||
         (issued && s.failures >= plan_->stages[i].retry.attempts))

@@ -3,6 +3,7 @@
 #include "common/check.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe::jobs {
 
@@ -63,9 +64,11 @@ void job_core::note(const advanced& e, const workflow::event& what, const workfl
   if (auto s = std::get_if<workflow::stage_started>(&what)) {
     auto& f = facts_[s->index];
     f.device = e.device;
-    f.started_at = e.at;
     f.ended_at = 0;
-    ++f.attempts;
+    if (std::exchange(f.newest, s->attempt) != s->attempt) {
+      f.started_at = e.at;
+      ++f.attempts;
+    }
     if (started_at_ == 0)
       started_at_ = e.at;
   } else if (auto done = std::get_if<workflow::stage_succeeded>(&what)) {

@@ -56,6 +56,7 @@ struct stage_facts {
   std::string device, engine;
   bool preview = false;
   std::uint32_t attempts = 0; // started
+  std::uint64_t newest = 0;   // of these; what was lost and goes on is the same one
   timestamp queued_at = 0, started_at = 0, ended_at = 0;
   std::uint32_t run_ms = 0;
   std::vector<std::string> bad_devices;                   // that failed it by a fault of their own, or as too small

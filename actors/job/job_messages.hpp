@@ -108,7 +108,8 @@ struct place_stage {
 };
 TROUPE_MESSAGE(place_stage, job, stage, device, attempt, second, session)
 
-/// From the scheduler: the device was lost under an attempt, and the stage waits again.
+/// From the scheduler: the device was lost under an attempt, and the stage waits again. Until it is placed anew the
+/// device may come back with that attempt, or with its result.
 struct stage_moved {
   static constexpr actor_kind to = actor_kind::job;
   using reply = description;

@@ -65,7 +65,9 @@ caf::result<description> job_actor::place(place_stage& m) {
   jobs::advanced known;
   known.device = m.device;
   auto was_queued = core_.status() == "queued";
-  auto s = advance(workflow::stage_started{m.stage, m.attempt}, std::move(known), at);
+  std::optional<step> s;
+  if (m.attempt > core_.run().at(m.stage).attempt) // a lost one goes on, but is not given out twice
+    s = advance(workflow::stage_started{m.stage, m.attempt}, std::move(known), at);
   queued_.erase(m.stage);
   turned_away_.erase(m.stage);
   if (!s) {

@@ -117,10 +117,11 @@ caf::result<description> job_actor::on_report(const std::string& device, wire::f
   }
   awaited_.erase(stage);
   queued_.erase(stage);
+  tell_stage(*s, stage);
+  auto answer = commit_and_answer(std::move(*s), at); // withdraws the second attempt, too, where the first was lost
   seconds_.erase(stage);
   withdraw_seconds();
-  tell_stage(*s, stage);
-  return commit_and_answer(std::move(*s), at);
+  return answer;
 }
 
 caf::result<description> job_actor::on_report(const std::string& device, wire::failed& r) {

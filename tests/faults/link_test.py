@@ -80,7 +80,7 @@ class Link(Machines):
         self.wait_for("far", "lost")
         self.line.heal()
         self.wait_for("far", "connected")
-        self.check([job])
+        self.assert_nothing_ran_again(self.check([job]))
 
     def test_a_node_that_is_not_heard_but_hears(self):
         """Frames from the node are held for longer than the time-out, and then come all at once, late."""

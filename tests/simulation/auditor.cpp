@@ -253,17 +253,23 @@ void auditor::advance(job_record& j, const std::string& name, const json& what) 
   for (auto needed : s.needs)
     if (j.stages[needed].now != at::succeeded)
       return complain(fmt::format("job {}: {} of stage {} before stage {} has succeeded", name, event, index, needed));
-  if (event == "stage_started" ? attempt <= s.attempt : attempt <= s.ended || attempt < s.attempt)
+  bool known = attempt == s.attempt, fails = event == "stage_failed";
+  bool comes_back = known && s.is_lost() && !fails;
+  bool repeats = known && !comes_back && (event == "stage_started" || s.is_lost());
+  if (attempt <= s.ended || attempt < s.attempt || repeats)
     return complain(fmt::format("job {}: {} of stage {} by the stale attempt {}; {} is known, {} has ended", name,
                                 event, index, attempt, s.attempt, s.ended));
   s.attempt = attempt;
   j.status = "running";
+  counted_.came_back += comes_back ? 1 : 0;
   if (event == "stage_started") {
-    ++counted_.attempts;
+    counted_.attempts += comes_back ? 0 : 1;
     s.now = at::running;
     return;
   }
-  s.ended = attempt;
+  auto fault = what.value("fault", std::string{});
+  if (fault != "lost_node")
+    s.ended = attempt;
   if (event == "stage_succeeded") {
     s.now = at::succeeded;
     s.paid = true;
@@ -273,7 +279,6 @@ void auditor::advance(job_record& j, const std::string& name, const json& what) 
       end(j, "succeeded");
     return;
   }
-  auto fault = what.value("fault", std::string{});
   if (fault == "stopped") {
     s.now = at::waiting;
     return;
@@ -462,7 +467,7 @@ void auditor::check_may_forget(const wire::attempt_ref& ref) {
       ref.stage >= found->second.stages.size())
     return;
   const auto& s = found->second.stages[ref.stage];
-  if (s.now == at::running && s.attempt == ref.attempt)
+  if ((s.now == at::running || s.is_lost()) && s.attempt == ref.attempt)
     complain(fmt::format("the result of attempt {} of stage {} of {} may be forgotten and is not on the disk",
                          ref.attempt, ref.stage, ref.job));
 }
@@ -474,6 +479,8 @@ void auditor::on_said(const std::string& node, const wire::from_node& message) {
   };
   if (auto hello = std::get_if<wire::hello>(&message)) {
     live_[node].clear();
+    for (const auto& r : hello->unacknowledged)
+      finished_.insert(r.ref);
     for (const auto& r : hello->running)
       live_[node][r.device].insert(r.ref);
   } else if (auto done = std::get_if<wire::finished>(&message)) {

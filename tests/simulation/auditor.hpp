@@ -94,6 +94,7 @@ public:
   void final_audit();
   struct counters {
     std::uint64_t batches = 0, transfers = 0, jobs = 0, attempts = 0, entries = 0, accepted = 0;
+    std::uint64_t came_back = 0; // attempts that were lost, and went on or had succeeded
   };
   const counters& counted() const { return counted_; }
 
@@ -110,6 +111,7 @@ private:
     std::string output, kind;
     std::set<std::string> failed_on; // devices, by a fault of their own or as too small
     micros not_before = 0;           // the wait before its next attempt
+    bool is_lost() const { return now == at::waiting && attempt > ended; } // its last attempt, which may come back
   };
   struct job_record {
     std::string account, status = "queued", row_status;

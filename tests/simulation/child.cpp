@@ -42,7 +42,7 @@ record perform(const scenario& what, bool told) {
     std::puts(line.c_str());
   std::fflush(stdout);
   record out;
-  out.figures = {what.seed,   v.hash,     v.events, v.jobs,   v.attempts,
+  out.figures = {what.seed,   v.hash,     v.events, v.jobs,   v.attempts, v.came_back,
                  v.transfers, v.accepted, v.heads,  v.frames, v.simulated};
   std::snprintf(out.complaint.data(), text_max, "%s", v.complaint.c_str());
   return out;

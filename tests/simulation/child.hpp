@@ -9,8 +9,8 @@
 namespace troupe::simulation {
 
 struct numbers {
-  std::uint64_t seed = 0, hash = 0, events = 0, jobs = 0, attempts = 0, transfers = 0, accepted = 0, heads = 0,
-                frames = 0;
+  std::uint64_t seed = 0, hash = 0, events = 0, jobs = 0, attempts = 0, came_back = 0, transfers = 0, accepted = 0,
+                heads = 0, frames = 0;
   micros simulated = 0;
 };
 struct outcome {

@@ -84,13 +84,14 @@ bool read(int argc, char** argv, options& into) {
 
 void print(const outcome& one) {
   const auto& f = one.figures;
-  std::printf("seed %llu: %s\n  %.1f s, %llu events, %llu lives of the head, %llu jobs, %llu attempts, %llu transfers, "
-              "%llu frames; hash %016llx\n",
+  std::printf("seed %llu: %s\n  %.1f s, %llu events, %llu lives of the head, %llu jobs, %llu attempts, %llu of them "
+              "lost and back, %llu transfers, %llu frames; hash %016llx\n",
               static_cast<unsigned long long>(f.seed), one.complaint.empty() ? "good" : one.complaint.c_str(),
               static_cast<double>(f.simulated) / second, static_cast<unsigned long long>(f.events),
               static_cast<unsigned long long>(f.heads), static_cast<unsigned long long>(f.jobs),
-              static_cast<unsigned long long>(f.attempts), static_cast<unsigned long long>(f.transfers),
-              static_cast<unsigned long long>(f.frames), static_cast<unsigned long long>(f.hash));
+              static_cast<unsigned long long>(f.attempts), static_cast<unsigned long long>(f.came_back),
+              static_cast<unsigned long long>(f.transfers), static_cast<unsigned long long>(f.frames),
+              static_cast<unsigned long long>(f.hash));
   std::fflush(stdout);
 }
 
@@ -122,13 +123,14 @@ int run_one(const options& wanted) {
 
 int run_many(const options& wanted) {
   auto begin = std::chrono::steady_clock::now();
-  std::uint64_t ran = 0, broken = 0, jobs = 0, lives = 0, events = 0;
+  std::uint64_t ran = 0, broken = 0, jobs = 0, came_back = 0, lives = 0, events = 0;
   double simulated_s = 0;
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> kinds; // → how many, the first seed
   auto each = [&](const outcome& one) {
     ++ran;
     simulated_s += static_cast<double>(one.figures.simulated) / second;
     jobs += one.figures.jobs;
+    came_back += one.figures.came_back;
     lives += one.figures.heads;
     events += one.figures.events;
     if (one.complaint.empty())
@@ -150,10 +152,10 @@ int run_many(const options& wanted) {
                 static_cast<unsigned long long>(seen.second), kind.c_str());
   std::printf(
       "%llu seeds, %llu with a broken promise; %.1f h simulated in %.1f s (%.0f times as fast as time); %llu jobs, "
-      "%llu lives of the head, %llu events\n",
+      "%llu attempts lost and back, %llu lives of the head, %llu events\n",
       static_cast<unsigned long long>(ran), static_cast<unsigned long long>(broken), simulated_s / 3600, wall_s,
-      simulated_s / wall_s, static_cast<unsigned long long>(jobs), static_cast<unsigned long long>(lives),
-      static_cast<unsigned long long>(events));
+      simulated_s / wall_s, static_cast<unsigned long long>(jobs), static_cast<unsigned long long>(came_back),
+      static_cast<unsigned long long>(lives), static_cast<unsigned long long>(events));
   return broken == 0 ? 0 : 1;
 }
 

@@ -88,7 +88,7 @@ struct verdict {
   std::string complaint; // empty: none
   std::uint64_t hash = 0;
   micros simulated = 0;
-  std::uint64_t events = 0, jobs = 0, attempts = 0, transfers = 0, accepted = 0, heads = 0, frames = 0;
+  std::uint64_t events = 0, jobs = 0, attempts = 0, came_back = 0, transfers = 0, accepted = 0, heads = 0, frames = 0;
   std::vector<std::string> story;
 };
 /// Runs it to its end, or to the first complaint.

@@ -92,6 +92,7 @@ verdict world::run() {
   out.events = events_;
   out.jobs = auditor_.counted().jobs;
   out.attempts = auditor_.counted().attempts;
+  out.came_back = auditor_.counted().came_back;
   out.transfers = auditor_.counted().transfers;
   out.accepted = auditor_.counted().accepted;
   out.heads = lives_;

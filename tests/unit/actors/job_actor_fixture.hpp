@@ -16,11 +16,13 @@
 
 namespace troupe::testing {
 
+using withdrawals = std::vector<std::pair<std::uint32_t, std::uint64_t>>; // stage, up to which attempt
+
 /// What jobs told the scheduler and the cluster.
 struct heard {
   scheduling::stage_request newest; // of those queued
   std::vector<std::uint32_t> queued;
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> withdrawn; // stage, up to which attempt
+  withdrawals withdrawn;
   std::vector<wire::assign> assigned;
   std::size_t reattached = 0;
   std::vector<std::uint32_t> asked_why; // stages that the scheduler was last asked of
@@ -157,6 +159,10 @@ struct JobActor : ::testing::Test {
   }
   bool place(std::uint32_t stage, std::uint64_t attempt) {
     return bool(cluster.ask(job, place_stage{"j", stage, "n/cpu0", attempt}));
+  }
+  /// As the scheduler says it.
+  bool lose(std::uint32_t stage, std::uint64_t attempt) {
+    return bool(cluster.ask(job, stage_moved{"j", stage, "n/cpu0", attempt}));
   }
   bool finish(std::uint32_t stage, std::uint64_t attempt) {
     wire::finished f;

@@ -85,25 +85,123 @@ TEST_F(JobActor, ANodeThatIsLostTooOftenIsAFailureLikeAnother) {
   backoff_ms = 1'000;
   submit(100);
   std::uint64_t attempt = 0;
-  auto lose = [&] {
+  auto place_and_lose = [&] {
     ASSERT_TRUE(place(0, ++attempt));
-    ASSERT_TRUE(cluster.ask(job, stage_moved{"j", 0, "n/cpu0", attempt}));
+    ASSERT_TRUE(lose(0, attempt));
   };
   while (attempt < workflow::run::limits::lost_nodes_max)
-    lose();
+    place_and_lose();
   EXPECT_TRUE(told.withdrawn.empty());
   const auto before = told.queued.size();
-  lose();
+  place_and_lose();
   EXPECT_EQ(waiting()["stages"][0]["code"], "backing_off");
-  using withdrawals = std::vector<std::pair<std::uint32_t, std::uint64_t>>;
   EXPECT_EQ(told.withdrawn, (withdrawals{{0, 11}}));
   EXPECT_EQ(told.queued.size(), before);
   wall_clock_shift_ms = 1'000;
   pass(std::chrono::seconds(1));
   EXPECT_EQ(told.queued.size(), before + 1) << "it has waited for its next attempt";
-  lose();
+  place_and_lose();
   EXPECT_EQ(status(), "failed") << "two attempts are what the stage says";
   EXPECT_EQ(told.withdrawn, (withdrawals{{0, 11}, {0, 12}}));
+}
+
+// Goal: nobody has begun it anew, so what its lost node had finished counts, once, and is waited for no more.
+TEST_F(JobActor, TakesWhatALostNodeHadFinished) {
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_TRUE(lose(0, 1));
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(money().spent, credits(5));
+  EXPECT_EQ(told.withdrawn, (withdrawals{{0, 1}})) << "the scheduler may have it waiting";
+  EXPECT_EQ(told.queued.back(), 1u) << "the next stage";
+  EXPECT_FALSE(place(0, 2)) << "a placement that was on its way";
+  EXPECT_FALSE(lose(0, 1)) << "as was this";
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(money().spent, credits(5)) << "told twice";
+  ASSERT_TRUE(place(1, 3));
+  ASSERT_TRUE(finish(1, 3));
+  EXPECT_EQ(status(), "succeeded");
+}
+
+TEST_F(JobActor, TakesBackWhatALostNodeStillRuns) {
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  keep_a_start();
+  ASSERT_TRUE(lose(0, 1));
+  wall_clock_shift_ms = 60'000;
+  auto taken = cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 1});
+  ASSERT_TRUE(taken);
+  EXPECT_GE(taken->value["for_ms"].get<std::int64_t>(), 60'000) << "its time-out counts from when it began";
+  EXPECT_EQ(told.reattached, 1u);
+  auto stage = cluster.ask(job, describe_job{"j"})->value["stages"][0];
+  EXPECT_EQ(stage["status"], "running");
+  EXPECT_EQ(stage["attempts"], 1) << "it is the same one";
+  EXPECT_FALSE(place(0, 2));
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(money().spent, credits(5));
+  EXPECT_TRUE(told.withdrawn.empty());
+}
+
+TEST_F(JobActor, TakesALostAttemptBackOverARestart) {
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_TRUE(lose(0, 1));
+  activate();
+  ASSERT_TRUE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 1}));
+  ASSERT_TRUE(lose(0, 1));
+  activate();
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(money().spent, credits(5));
+}
+
+TEST_F(JobActor, ThatALostAttemptFailedIsNoFailureOfItsStage) {
+  attempts = 1;
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_TRUE(lose(0, 1));
+  const auto before = told.queued.size();
+  ASSERT_TRUE(fail(0, 1, "unknown")) << "the node may forget it";
+  EXPECT_EQ(told.queued.size(), before + 1) << "with the attempt the scheduler has forgotten the stage";
+  EXPECT_EQ(status(), "running");
+  ASSERT_TRUE(place(0, 2));
+  ASSERT_TRUE(finish(0, 2));
+}
+
+TEST_F(JobActor, DropsALostAttemptOnceALaterOneHasStarted) {
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_TRUE(lose(0, 1));
+  ASSERT_TRUE(place(0, 2));
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 1})) << "its node is told to stop it";
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(money().spent, 0);
+  ASSERT_TRUE(finish(0, 2));
+  EXPECT_EQ(money().spent, credits(5));
+  EXPECT_TRUE(told.withdrawn.empty());
+}
+
+TEST_F(JobActor, TakesNothingOfALostAttemptOnceItIsCancelled) {
+  submit(100);
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_TRUE(lose(0, 1));
+  ASSERT_TRUE(cluster.ask(job, cancel_job{"j", 2000}));
+  EXPECT_FALSE(cluster.ask(job, stage_reattached{"j", 0, "n/cpu0", 1}));
+  EXPECT_TRUE(finish(0, 1)) << "the node may forget it";
+  EXPECT_EQ(status(), "cancelled");
+  EXPECT_EQ(money().spent, 0);
+}
+
+// The scheduler runs the second, of which the run knows nothing.
+TEST_F(JobActor, ALostFirstAttemptThatSucceedsStopsTheSecond) {
+  auto plan = *plan_of_two(1, 0);
+  plan.stages[0].speculative = true;
+  submit(100, std::make_shared<const workflow::plan>(std::move(plan)));
+  ASSERT_TRUE(place(0, 1));
+  ASSERT_TRUE(cluster.ask(job, place_stage{"j", 0, "m/cpu0", 2, true}));
+  ASSERT_TRUE(lose(0, 1));
+  ASSERT_TRUE(finish(0, 1));
+  EXPECT_EQ(told.withdrawn, (withdrawals{{0, 2}}));
+  EXPECT_EQ(money().spent, credits(5));
 }
 
 TEST_F(JobActor, WhatIsStoppedForOthersIsQueuedAgainHoweverOften) {

@@ -230,24 +230,117 @@ TEST(Run, CancelBeforeTheStartReleasesEverything) {
   EXPECT_FALSE(run(started{}).changed);
 }
 
-TEST(Run, ADeadDevicesLateReportIsDropped) {
+TEST(Run, WhatALostNodeFinishedCountsWhileNobodyHasBegunItAnew) {
   Checked run(chain());
   run(started{});
   run(stage_started{0, 1});
   run.fail(0, fault::lost_node, 1);
+  EXPECT_EQ(run.run.ready(0), indices{0}) << "it waits, and whoever is free may have it";
+  auto out = run.succeed(0, 1);
+  EXPECT_EQ(out.capture, indices{0});
+  EXPECT_EQ(out.withdraw, indices{0}) << "it waits no more";
+  EXPECT_EQ(run.run.ready(0), indices{1});
+  EXPECT_FALSE(run.succeed(0, 1).changed) << "paid once";
+}
+
+TEST(Run, WhatALostNodeStillRunsGoesOnWhileNobodyHasBegunItAnew) {
+  Checked run(chain({{"attempts", 1}}));
+  run(started{});
+  run(stage_started{0, 1});
+  run.fail(0, fault::lost_node, 1);
+  EXPECT_TRUE(run(stage_started{0, 1}).changed);
+  EXPECT_EQ(run.run.at(0).state, stage_state::running);
+  EXPECT_EQ(run.run.at(0).lost_nodes, 1u) << "it was lost all the same";
+  EXPECT_TRUE(run.fail(0, fault::cancelled, 1).changed) << "from now on its end is like another's";
   EXPECT_FALSE(run.succeed(0, 1).changed);
+  EXPECT_FALSE(run(stage_started{0, 1}).changed);
+}
+
+TEST(Run, ThatALostAttemptFailedChangesNothing) {
+  Checked run(chain({{"attempts", 1}}));
+  run(started{});
+  run(stage_started{0, 1});
+  run.fail(0, fault::lost_node, 1);
+  for (auto kind : {fault::bad_input, fault::device, fault::stopped, fault::lost_node})
+    EXPECT_FALSE(run.fail(0, kind, 1).changed) << name_of(kind) << ": it waits already";
+  EXPECT_TRUE(run(stage_started{0, 2}).changed);
+}
+
+TEST(Run, ALostAttemptIsStaleOnceALaterOneHasStarted) {
+  Checked run(chain());
+  run(started{});
+  run(stage_started{0, 1});
+  run.fail(0, fault::lost_node, 1);
   run(stage_started{0, 2});
   EXPECT_FALSE(run.succeed(0, 1).changed);
   EXPECT_FALSE(run.fail(0, fault::bad_input, 1).changed);
   EXPECT_FALSE(run(stage_started{0, 1}).changed);
+  run.fail(0, fault::lost_node, 2);
+  EXPECT_FALSE(run.succeed(0, 1).changed) << "only the last one may come back";
   EXPECT_TRUE(run.succeed(0, 2).changed);
   EXPECT_FALSE(run.succeed(0, 3).changed) << "paid once";
+}
+
+TEST(Run, AnAttemptThatIsLostTooOftenMayStillSucceedWhileItsStageBacksOff) {
+  Checked run(chain());
+  run(started{});
+  std::uint64_t attempt = 1;
+  for (; attempt <= run::limits::lost_nodes_max; ++attempt) {
+    run(stage_started{0, attempt});
+    run.fail(0, fault::lost_node, attempt);
+  }
+  run(stage_started{0, attempt});
+  run.fail(0, fault::lost_node, attempt);
+  EXPECT_EQ(run.run.at(0).state, stage_state::backing_off);
+  EXPECT_EQ(run.succeed(0, attempt).capture, indices{0});
+  EXPECT_EQ(run.run.next_due(), std::nullopt);
+}
+
+TEST(Run, NothingOfALostAttemptCountsOnceTheRunHasEndedOrAnInputIsLost) {
+  Checked cancelled(chain());
+  cancelled(started{});
+  cancelled(stage_started{0, 1});
+  cancelled.fail(0, fault::lost_node, 1);
+  EXPECT_EQ(cancelled(cancel_asked{}).release, (indices{0, 1, 2}));
+  EXPECT_FALSE(cancelled.succeed(0, 1).changed);
+  EXPECT_FALSE(cancelled(stage_started{0, 1}).changed);
+
+  Checked run(chain());
+  run(started{});
+  run.succeed(0, 1);
+  run(stage_started{1, 1});
+  run.fail(1, fault::lost_node, 1);
+  run(artifact_lost{0});
+  EXPECT_FALSE(run.succeed(1, 1).changed) << "it was made of a file that is gone";
+  run.succeed(0, 2);
+  EXPECT_FALSE(run(stage_started{1, 1}).changed);
+  EXPECT_TRUE(run.succeed(1, 2).changed);
+}
+
+// Goal: whatever was written by a head that knew of no coming back stands. Method: what it wrote, event by event.
+TEST(Run, TheJournalTellsWhichAttemptWasLost) {
+  Checked run(chain());
+  const event lost = stage_failed{0, 1, fault::lost_node, "its node was lost", 5};
+  for (const auto& e : {event{started{}}, event{stage_started{0, 1}}, lost}) {
+    auto read = event_from_json(to_json(e));
+    ASSERT_TRUE(read);
+    run(*read);
+  }
+  auto copy = workflow::run::from_json(run.run.shared_plan(), run.run.to_json());
+  ASSERT_TRUE(copy);
+  EXPECT_TRUE(*copy == run.run);
+  EXPECT_TRUE(copy->apply(stage_started{0, 1}).changed);
+  for (const auto& e :
+       {event{stage_started{0, 2}}, event{stage_failed{0, 2, fault::device, "why", 6}}, event{stage_started{0, 3}}})
+    EXPECT_TRUE(run(e).changed);
 }
 
 TEST(Run, ASuccessWhoseStartWasNotToldCounts) {
   Checked run(chain());
   run(started{});
-  EXPECT_EQ(run.succeed(0, 9).capture, indices{0});
+  auto out = run.succeed(0, 9);
+  EXPECT_EQ(out.capture, indices{0});
+  EXPECT_EQ(out.withdraw, indices{0}) << "the scheduler may have it waiting";
   EXPECT_EQ(run.run.at(0).attempt, 9u);
 }
 
@@ -316,6 +409,7 @@ TEST(Run, AFinishedRunCanMakeAStageAgainForNothing) {
   EXPECT_TRUE(run(rerun{2}).changed);
   EXPECT_EQ(run.run.now(), phase::running);
   EXPECT_EQ(run.run.ready(0), indices{2});
+  run(stage_started{2, 2});
   EXPECT_EQ(run.succeed(2, 2), (effects{true, {}, {}, {}}));
   EXPECT_EQ(run.run.now(), phase::succeeded);
 }
