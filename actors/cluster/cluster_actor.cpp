@@ -262,9 +262,13 @@ void cluster_actor::take_device(node& n, const wire::device_report& d, const wir
   joined.what.needs = needs;
   joined.what.draining = wanted != enabled;
   joined.what.quarantined = wanted == quarantined;
-  for (const auto& r : hello.running)
-    if (r.device == d.name)
-      joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
+  auto hold = [&](const auto& all) { // a result, too: else its stage, where it waits again, is given out once more
+    for (const auto& r : all)
+      if (r.device == d.name)
+        joined.what.running.push_back({{job_id{r.ref.job}, r.ref.stage}, r.ref.attempt});
+  };
+  hold(hello.running);
+  hold(hello.unacknowledged);
   tell(others_->scheduler, std::move(joined));
 }
 

@@ -93,12 +93,14 @@ caf::result<void> device_actor::report(device_report& m) {
   return {};
 }
 
-// An actor is not to be made for a job that a node has made up: the node may forget it at once.
+// An actor is not to be made for a job that a node has made up: the node may forget it at once, and the scheduler, if
+// a hello spoke of it.
 bool device_actor::is_of_a_job(const wire::attempt_ref& ref) {
   if (find(ref) != nullptr || is_job_(ref.job))
     return true;
   if (!connection_.empty())
     link_->send(connection_, wire::acknowledge{ref});
+  end_attempt(ref, scheduling::outcome::cancelled, 0);
   return false;
 }
 

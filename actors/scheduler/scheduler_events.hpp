@@ -59,7 +59,7 @@ struct stage_request {
 
 // -- what can happen --------------------------------------------------------------------------------------------------
 
-/// An attempt that a device says it is still running.
+/// An attempt that a device says it is still running, or has the result of and tells next.
 struct held_attempt {
   stage_ref ref;
   std::uint64_t attempt = 0;

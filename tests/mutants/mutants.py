@@ -42,6 +42,8 @@ MUTANTS = [
     ("what a lost node finished is thrown away", "workflows/run.cpp", "if (e.kind != fault::lost_node)\n    stage.ended = e.attempt;",
      "stage.ended = e.attempt;", ["workflows_test"]),
     ("that a lost attempt failed counts against its stage", "workflows/run.cpp", " || is_lost(e.index, e.attempt))", ")", ["workflows_test"]),
+    ("who comes back with a result is given its stage anew", "actors/cluster/cluster_actor.cpp", "  hold(hello.unacknowledged);\n", "",
+     ["actors_test"]),
     ("a job is not taken up after a restart", "actors/job/job_actor.cpp",
      "s.rows.push_back({table::open_jobs, m.job, jobs::pack_open_job(m.account, waiting), false});", "", ["crash_test.py"]),
     ("the result's row is not in the batch of the charge", "actors/job/job_steps.cpp", "add_result_rows(s);", "", ["actors_test"]),

@@ -48,7 +48,10 @@ public:
   running_head(wire::version_range versions, storage::journal& journal) {
     others_->scheduler = system_.spawn([this](caf::event_based_actor* self) -> caf::behavior {
       self->set_default_handler(caf::drop);
-      return {[this](device_joined& m) { session_ = m.what.session; }};
+      return {[this](device_joined& m) {
+        held_ = m.what.running.size();
+        session_ = m.what.session;
+      }};
     });
     others_->directory = system_.spawn([this](caf::event_based_actor* self) -> caf::behavior {
       self->set_default_handler(caf::drop);
@@ -119,6 +122,7 @@ public:
   std::string endpoint() const { return link_->endpoints().front(); }
   const std::string& key() const { return keys_.public_key; }
   std::uint64_t joined() const { return session_; }
+  std::size_t held() const { return held_; } // attempts, by the device that has joined
   int finished() const { return finished_; }
 
 private:
@@ -145,6 +149,7 @@ private:
   memory_blobs blobs_;
   link::key_pair keys_ = link::make_key_pair();
   std::unique_ptr<link::head_link> link_;
+  std::atomic<std::size_t> held_{0};
   std::atomic<std::uint64_t> session_{0};
   std::atomic<int> finished_{0};
 };
@@ -234,6 +239,20 @@ TEST_F(ClusterVersions, AHeadServesANodeOfTheVersionBeforeInThatVersion) {
   EXPECT_EQ(head.shown("old").value("protocol_version", 0), 1);
   EXPECT_TRUE(eventually([&] { return head.shown("old").value("unknown_fields", "") == "colour, watts"; }));
   EXPECT_TRUE(said.says("node old says fields that this head does not know: watts"));
+}
+
+// Goal: a node that was lost and comes back with a result has free devices; they are not to be given the stage anew.
+TEST_F(ClusterVersions, TheSchedulerIsToldOfResultsThatANodeComesBackWith) {
+  running_head head({1, 2}, db->journal());
+  talker node(head, "back", head.add("back"));
+  json ended = {{"ref", {{"job", "job"}, {"stage", 0}, {"attempt", 1}}}, {"device", "cpu0"}, {"run_ms", 1}};
+  auto finished = ended, failed = ended;
+  finished.update({{"engine", "test/1"}, {"preview", false}, {"outputs", json::array()}});
+  failed.update({{"fault", "unknown"}, {"message", "no"}, {"artifact", ""}});
+  failed["ref"]["stage"] = 1;
+  node.hello({{"unacknowledged", {finished}}, {"unacknowledged_failures", {failed}}});
+  ASSERT_TRUE(eventually([&] { return head.joined() != 0; }));
+  EXPECT_EQ(head.held(), 1u) << "what failed waits already, for anybody";
 }
 
 TEST_F(ClusterVersions, AHeadSpeaksItsNewestVersionWithANodeThatHasIt) {

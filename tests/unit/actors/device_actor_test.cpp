@@ -42,6 +42,8 @@ struct DeviceActor : ::testing::Test {
     auto jobs = [this]() -> caf::behavior {
       return {[this](route& r) -> caf::result<description> {
         ++routed_to_jobs;
+        if (!r.content.match_elements<stage_report>())
+          return description{json::object()};
         auto said = r.content.get_as<stage_report>(0);
         if (auto bad = std::get_if<wire::failed>(&said.what))
           told_to_jobs.emplace_back(bad->ref.attempt, bad->fault);
@@ -118,10 +120,12 @@ TEST_F(DeviceActor, WakesNobodyForAJobThatItsNodeMadeUp) {
   tell(device_report{wire::failed{{"made up", 0, 1}, "gpu0", "device", "why", {}, 1}});
   tell(device_report{wire::finished{{"made up", 0, 2}, "gpu0", "null/1", false, 1, {}, 0}});
   EXPECT_EQ(to_node.count<wire::acknowledge>(), 2u) << "the node may forget it";
+  EXPECT_EQ(ended.size(), 2u) << "and the scheduler, which may have heard of it in a hello";
   tell(device_connected{"line2", {{"made up", 0, 3}}, 7});
   EXPECT_EQ(to_node.count<wire::cancel>(), 1u);
-  ASSERT_EQ(ended.size(), 1u);
-  EXPECT_EQ(ended[0].how, scheduling::outcome::cancelled);
+  ASSERT_EQ(ended.size(), 3u);
+  for (const auto& one : ended)
+    EXPECT_EQ(one.how, scheduling::outcome::cancelled);
   EXPECT_EQ(routed_to_jobs, 0);
   tell(device_report{wire::failed{{"j", 0, 4}, "gpu0", "device", "why", {}, 1}});
   EXPECT_EQ(routed_to_jobs, 1);
@@ -156,6 +160,23 @@ TEST_F(DeviceActor, TellsTheSchedulerHowLongATransferTookAsFarAsThatCanBe) {
   EXPECT_LT(lie.transfer_ms, 60'000);
   run(3);
   EXPECT_EQ(end(3, 0, -1).transfer_ms, -1) << "the node does not say";
+}
+
+// What is lost is the scheduler's to say, and whether it is taken back is its job's.
+TEST_F(DeviceActor, BringsToTheirJobsWhatALostNodeComesBackWith) {
+  run(1);
+  tell(device_lost{"silent"});
+  EXPECT_TRUE(ended.empty());
+  tell(device_connected{"line2", {{"j", 0, 1, false}, {"j", 1, 2, true}}, 8, 2});
+  EXPECT_EQ(routed_to_jobs, 1) << "whether what runs is wanted";
+  EXPECT_EQ(to_node.count<wire::cancel>(), 0u) << "it is";
+  tell(device_report{wire::finished{{"j", 1, 2}, "gpu0", "null/1", false, 1, {}, 0}});
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].attempt, 2u);
+  EXPECT_EQ(ended[0].how, scheduling::outcome::ok);
+  EXPECT_EQ(ended[0].hello, 2u);
+  EXPECT_EQ(told_to_jobs, (std::vector<std::pair<std::uint64_t, std::string>>{{2, "ok"}}));
+  EXPECT_EQ(to_node.count<wire::acknowledge>(), 1u);
 }
 
 // The order to start goes by way of the job, the order to stop does not.

@@ -93,8 +93,34 @@ TEST(device_loss, accepts_the_end_of_an_attempt_that_was_thought_lost) {
   w.queue(st("film"));
   auto first = w.running.begin()->second;
   w.tell(device_down{{"a/cpu0"}});
-  w.tell(stage_ended{first.ref, first.attempt, first.device, outcome::ok, 10});
-  EXPECT_EQ(w.core.queue_length(), 0u);
+  EXPECT_EQ(w.charged_to("alice"), 0) << "lost work costs nothing";
+  w.tell(stage_ended{first.ref, first.attempt, first.device, outcome::ok, 700});
+  EXPECT_EQ(w.core.stages(), 0u);
+  EXPECT_EQ(w.charged_to("alice"), 700);
+}
+
+// Goal: a node that comes back with a result and free devices does not have its stage begun anew while the result is on
+// its way. Method: the words of one hello, in either order.
+TEST(device_loss, gives_nobody_a_stage_that_its_device_comes_back_with) {
+  for (bool end_first : {false, true}) {
+    world w;
+    device_up up{{"a/cpu0"}, {"a"}, "cpu", {"null.work"}, 1, 0};
+    up.hello = 1;
+    w.tell(up);
+    w.queue(st("film"));
+    auto first = w.running.begin()->second;
+    w.tell(device_down{{"a/cpu0"}});
+    up.running = {{first.ref, first.attempt}};
+    up.hello = 2;
+    stage_ended done{first.ref, first.attempt, first.device, outcome::ok, 700, 2};
+    const auto words = end_first ? std::vector<event>{done, up} : std::vector<event>{up, done};
+    for (const auto& word : words)
+      EXPECT_TRUE(w.tell(word).empty());
+    EXPECT_EQ(w.core.stages(), 0u);
+    EXPECT_EQ(w.charged_to("alice"), 700);
+    w.queue(st("next"));
+    EXPECT_EQ(w.place_of("next"), "a/cpu0");
+  }
 }
 
 TEST(device_loss, stops_the_old_attempt_when_the_stage_already_runs_elsewhere) {
