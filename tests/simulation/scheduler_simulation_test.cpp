@@ -108,6 +108,7 @@ private:
     bool withdrawn = false;
     std::uint64_t second = 0; // beside the first
     int stopped = 0;          // for others, and it had to run again
+    bool lost = false;        // waits again after its device was lost, and was not begun anew
   };
   // What runs on nodes, whoever knows of it; a cut node's attempts go on.
   struct on_node {
@@ -170,8 +171,10 @@ private:
       end_one(std::array{outcome::ok, outcome::ok, outcome::device_fault, outcome::bad_input}[roll(4)]);
     } else if (dice < 75) {
       withdraw_one();
-    } else if (dice < 82) {
+    } else if (dice < 80) {
       cut_or_heal();
+    } else if (dice < 82) {
+      end_late();
     } else if (dice < 85) {
       auto& [id, d] = *any(devices_);
       d.draining = roll(2) != 0;
@@ -224,6 +227,20 @@ private:
     again->asked.attempt_base = ended.attempt;
     stages_[ended.ref] = *again;
     tell(stage_queued{again->asked});
+  }
+
+  // What was under way when its device was lost is heard now: it ends its stage where nobody has begun that anew.
+  void end_late() {
+    auto late =
+        std::find_if(on_nodes_.begin(), on_nodes_.end(), [&](const auto& r) { return down_.contains(r.device); });
+    if (late == on_nodes_.end())
+      return;
+    auto ended = *late;
+    on_nodes_.erase(late);
+    auto known = stages_.find(ended.ref);
+    if (known != stages_.end() && known->second.lost && known->second.attempt == ended.attempt)
+      stages_.erase(known);
+    tell(stage_ended{ended.ref, ended.attempt, {ended.device}, outcome::ok, 50 + roll(3'000)});
   }
 
   void withdraw_one() {
@@ -285,6 +302,7 @@ private:
     for (auto& [ref, b] : stages_) {
       b.second = 0; // its job takes one of them back
       b.stopped = 0;
+      b.lost = false;
     }
     core_ = scheduler_core(small_limits(), ++epoch_);
     auto running = on_nodes_;
@@ -382,6 +400,7 @@ private:
     ASSERT_LT(slots, device.slots);
     ASSERT_LE(vram, device.vram_mib);
     (s.second ? known.second : known.attempt) = s.attempt;
+    known.lost = false;
     on_nodes_.push_back({s.ref, s.device.value, s.attempt});
   }
   // What is stopped ends some time later, or, where only the node knew of it, at once and without a word.
@@ -403,6 +422,8 @@ private:
     auto& known = stages_.at(m.ref);
     if (known.second != 0)
       known.attempt = std::exchange(known.second, 0);
+    else
+      known.lost = true;
   }
   void obey(const reject& r) {
     if (r.code != "stopping")
