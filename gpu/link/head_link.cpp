@@ -11,7 +11,6 @@
 #include <zmq.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -20,9 +19,8 @@ namespace troupe::link {
 
 namespace {
 
-constexpr std::size_t bulk_bytes_max = 32 << 20; // chunks waiting for the socket's thread, over all peers
-constexpr int receive_batch = 512;               // frames taken in before answers go out,
-constexpr std::size_t receive_bytes = 1 << 20;   // or so much of them
+constexpr int receive_batch = 512;             // frames taken in before answers go out,
+constexpr std::size_t receive_bytes = 1 << 20; // or so much of them
 constexpr std::int64_t sweep_ms = 500;
 constexpr std::int64_t life_ms = 250;          // between heartbeats that stand for transfers
 constexpr std::size_t unknown_fields_max = 32; // told of one connection
@@ -49,13 +47,12 @@ public:
 
 private:
   struct outgoing {
-    std::string connection, frame;
-    std::size_t bulk = 0;
+    std::string connection;
+    link::frame frame;
     bool last = false;
   };
 
   void enqueue(outgoing what);
-  void send_bulk(const std::string& connection, wire::to_node&& message);
   // All below: on the socket's thread.
   void run();
   bool receive_one(std::size_t& bytes);
@@ -67,7 +64,7 @@ private:
   void drain_outbox();
   void flush_backlogs();
   void deliver(outgoing& what);
-  sent try_send(const std::string& routing_id, std::string_view frame);
+  sent try_send(const std::string& routing_id, frame&& what);
   void refuse(const std::string& routing_id, const std::string& reason);
   void drop(const link::peer& whom, const std::string& reason, bool deaf);
   void sweep();
@@ -82,9 +79,7 @@ private:
   wakeup wakeup_;
 
   std::mutex mutex_;
-  std::condition_variable bulk_room_;
   std::vector<outgoing> outbox_;
-  std::size_t outbox_bulk_ = 0;
   bool stopping_ = false;
 
   peer_table peers_;
@@ -99,7 +94,6 @@ router_link::~router_link() {
     std::lock_guard guard(mutex_);
     stopping_ = true;
   }
-  bulk_room_.notify_all();
   wakeup_.ring();
   if (thread_.joinable())
     thread_.join();
@@ -115,6 +109,7 @@ result<void> router_link::listen() {
   socket_.set(zmq::sockopt::sndhwm, 1000);
   socket_.set(zmq::sockopt::rcvhwm, 1000);
   socket_.set(zmq::sockopt::backlog, 1024);
+  socket_.set(zmq::sockopt::tcp_maxrt, static_cast<int>(peer_limits{}.slow_ms_max)); // who takes nothing is cut
   socket_.set(zmq::sockopt::heartbeat_ivl, 1000);
   socket_.set(zmq::sockopt::heartbeat_timeout, 4000);
   socket_.set(zmq::sockopt::handshake_ivl, 10'000);
@@ -135,14 +130,15 @@ result<void> router_link::listen() {
 }
 
 void router_link::start() {
-  transfers_.emplace(
-      blobs_, head_transfers::callbacks{[this](const auto& to, auto&& message) { send_bulk(to, std::move(message)); },
-                                        handler_.on_corrupt});
+  transfers_.emplace(blobs_, head_transfers::callbacks{[this](const auto& to, auto&& message, auto in_flight) {
+                                                         enqueue({to, {wire::encode(message), std::move(in_flight)}});
+                                                       },
+                                                       handler_.on_corrupt});
   thread_ = std::thread([this] { run(); });
 }
 
 bool router_link::send(const std::string& connection, wire::to_node message) {
-  outgoing what{connection, wire::encode(message)};
+  outgoing what{connection, {wire::encode(message)}};
   bool first = false;
   {
     std::lock_guard guard(mutex_);
@@ -157,7 +153,7 @@ bool router_link::send(const std::string& connection, wire::to_node message) {
 }
 
 void router_link::close(const std::string& connection, const std::string& reason) {
-  enqueue({connection, wire::encode(wire::to_node{wire::refused{reason}}), 0, true});
+  enqueue({connection, {wire::encode(wire::to_node{wire::refused{reason}})}, true});
 }
 
 void router_link::enqueue(outgoing what) {
@@ -166,17 +162,6 @@ void router_link::enqueue(outgoing what) {
     outbox_.push_back(std::move(what));
   }
   wakeup_.ring();
-}
-
-void router_link::send_bulk(const std::string& connection, wire::to_node&& message) {
-  outgoing what{connection, wire::encode(message)};
-  what.bulk = what.frame.size();
-  {
-    std::unique_lock lock(mutex_);
-    bulk_room_.wait(lock, [&] { return stopping_ || outbox_bulk_ < bulk_bytes_max; });
-    outbox_bulk_ += what.bulk;
-  }
-  enqueue(std::move(what));
 }
 
 link_counters router_link::counters() const {
@@ -317,9 +302,7 @@ void router_link::drain_outbox() {
   {
     std::lock_guard guard(mutex_);
     batch.swap(outbox_);
-    outbox_bulk_ = 0;
   }
-  bulk_room_.notify_all();
   for (auto& what : batch)
     deliver(what);
 }
@@ -330,7 +313,7 @@ void router_link::deliver(outgoing& what) {
     ++undeliverable_;
     return;
   }
-  auto outcome = to->backlog.empty() ? try_send(to->routing_id, what.frame) : sent::full;
+  auto outcome = to->backlog.empty() ? try_send(to->routing_id, std::move(what.frame)) : sent::full;
   if (what.last) { // said or not, this peer is done
     peers_.remove(what.connection, true);
     transfers_->drop(what.connection);
@@ -348,25 +331,28 @@ void router_link::flush_backlogs() {
   for (const auto& connection : peers_.with_backlog()) {
     auto* to = peers_.by_connection(connection);
     sent outcome = sent::yes;
-    while (!to->backlog.empty() && (outcome = try_send(to->routing_id, to->backlog.front())) == sent::yes)
+    while (!to->backlog.empty() && (outcome = try_send(to->routing_id, frame(to->backlog.front()))) == sent::yes)
       peers_.drop_first_held(*to, steady_ms());
     if (outcome == sent::gone)
       drop(link::peer{to->peer}, "it is gone", false);
   }
 }
 
-// The C calls, so that a peer that is gone is a value and no exception.
-sent router_link::try_send(const std::string& routing_id, std::string_view frame) {
+// The C calls, so that a peer that is gone is a value and no exception. Moves the frame only when it goes.
+sent router_link::try_send(const std::string& routing_id, frame&& what) {
   if (zmq_send(socket_.handle(), routing_id.data(), routing_id.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
     return zmq_errno() == EAGAIN ? sent::full : sent::gone;
-  if (zmq_send(socket_.handle(), frame.data(), frame.size(), ZMQ_DONTWAIT) < 0)
-    return zmq_errno() == EAGAIN ? sent::full : sent::gone;
+  auto* kept = new frame(std::move(what)); // until the line has taken it
+  zmq::message_t message(
+      kept->bytes.data(), kept->bytes.size(), [](void*, void* hint) { delete static_cast<frame*>(hint); }, kept);
+  if (zmq_msg_send(message.handle(), socket_.handle(), ZMQ_DONTWAIT) < 0) // not for want of room: it has some
+    return sent::gone;
   ++frames_out_;
   return sent::yes;
 }
 
 void router_link::refuse(const std::string& routing_id, const std::string& reason) {
-  try_send(routing_id, wire::encode(wire::to_node{wire::refused{reason}}));
+  try_send(routing_id, {wire::encode(wire::to_node{wire::refused{reason}})});
 }
 
 void router_link::drop(const link::peer& whom, const std::string& reason, bool deaf) {

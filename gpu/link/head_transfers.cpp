@@ -12,6 +12,8 @@ namespace troupe::link {
 namespace {
 
 constexpr std::int64_t sweep_ms = 1000;
+constexpr std::int64_t look_for_room_ms = 5;
+constexpr std::size_t answer_bytes = 256; // what a message takes beside its data
 
 std::size_t weight(const head_transfers::request& what) {
   const auto* piece = std::get_if<wire::put_chunk>(&what);
@@ -44,6 +46,10 @@ bool head_transfers::take(const peer& from, request what) {
       to = std::make_shared<lane>();
       to->connection = from.connection;
       to->node = from.public_key;
+      auto& in_flight_to_node = to_node_[to->node];
+      if (!in_flight_to_node)
+        in_flight_to_node = std::make_shared<std::atomic<std::size_t>>(0);
+      to->to_node = in_flight_to_node;
     }
     auto more = weight(what);
     if (to->waiting.size() >= limits_.waiting_max || to->waiting_bytes + more > limits_.waiting_bytes_max)
@@ -85,12 +91,20 @@ void head_transfers::run() {
       sweep(limits_.kept_bytes_max);
       lock.lock();
     }
-    if (turns_.empty()) {
-      wake_.wait_for(lock, std::chrono::milliseconds(std::min(sweep_ms, limits_.kept_ms)));
+    if (without_room_ >= turns_.size()) { // nobody asks, or nobody takes
+      without_room_ = 0;
+      auto wait_ms = turns_.empty() ? std::min(sweep_ms, limits_.kept_ms) : look_for_room_ms;
+      wake_.wait_for(lock, std::chrono::milliseconds(wait_ms));
       continue;
     }
     auto from = std::move(turns_.front());
     turns_.pop_front();
+    if (!from->gone && !has_room(*from)) {
+      turns_.push_back(std::move(from));
+      ++without_room_;
+      continue;
+    }
+    without_room_ = 0;
     from->queued = false;
     if (from->gone) {
       lock.unlock();
@@ -115,6 +129,23 @@ void head_transfers::run() {
   }
 }
 
+// Whatever others hold, a node that takes what it is sent is sent the next.
+bool head_transfers::has_room(const lane& of) const {
+  auto own = of.to_node->load();
+  return own == 0 || (own < limits_.node_in_flight_max && *to_all_ < limits_.in_flight_max);
+}
+
+void head_transfers::send_(const lane_ptr& to, wire::to_node message, std::size_t data_bytes) {
+  auto bytes = data_bytes + answer_bytes;
+  *to->to_node += bytes;
+  *to_all_ += bytes;
+  std::shared_ptr<void> until_taken(nullptr, [node = to->to_node, all = to_all_, bytes](void*) {
+    *node -= bytes;
+    *all -= bytes;
+  });
+  handler_.send(to->connection, std::move(message), std::move(until_taken));
+}
+
 void head_transfers::serve(const lane_ptr& from, request what) {
   ++served_;
   std::visit([&](auto& x) { serve(from, std::move(x)); }, what);
@@ -136,8 +167,9 @@ void head_transfers::serve(const lane_ptr& from, wire::fetch ask) {
       reply.error = bytes.error().code == "missing" ? "missing" : "io";
   }
   bool more = reply.error.empty() && !reply.data.empty() && ask.offset + reply.data.size() < reply.total;
-  ask.offset += reply.data.size();
-  send_(from, std::move(reply));
+  auto bytes = reply.data.size();
+  ask.offset += bytes;
+  send_(from, std::move(reply), bytes);
   if (more && --ask.credit > 0)
     again(from, std::move(ask));
 }
@@ -243,7 +275,8 @@ void head_transfers::serve(const lane_ptr& from, wire::put_chunk piece) {
 
 void head_transfers::grant(const lane_ptr& from, const std::string& sha256, upload& own) {
   own.told = true;
-  own.credit = limits_.upload_credit;
+  auto share = std::max<std::size_t>(limits_.upload_credits_max / uploads_.size(), 1);
+  own.credit = static_cast<std::uint32_t>(std::min<std::size_t>(share, limits_.upload_credit));
   answer(from, {sha256, own.writer->size(), own.credit, false, ""});
 }
 

@@ -11,6 +11,7 @@
 #include "gpu/wire/messages.hpp"
 #include "storage/blobs.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -30,7 +31,10 @@ struct transfer_limits {
   std::size_t waiting_max = 256;               // requests of one peer
   std::size_t waiting_bytes_max = 64 << 20;    // chunks of one peer
   std::size_t uploads_max = wire::uploads_max; // the one longest unused gives way
-  std::uint32_t upload_credit = 8;             // chunks before the next put_ready
+  std::uint32_t upload_credit = 8;             // chunks before the next put_ready,
+  std::size_t upload_credits_max = 512;        // less when all uploads together would have more; one at least
+  std::size_t node_in_flight_max = 8 << 20;    // bytes that a node's lines have not taken: it waits from there on,
+  std::size_t in_flight_max = 128 << 20;       // and with so many for all nodes until it has taken its own
   std::size_t verified_max = 200'000;          // hashes remembered as checked
   std::size_t begun_max = 10'000;              // hashes remembered as fetched by one peer
   std::int64_t kept_ms = 600'000;              // for so long an upload is kept while nothing comes for it;
@@ -42,8 +46,8 @@ class head_transfers {
 public:
   using request = std::variant<wire::fetch, wire::put, wire::put_chunk>;
   struct callbacks {
-    /// May block while much waits to be sent. On the transfer thread, as are all of these.
-    std::function<void(const std::string& connection, wire::to_node&&)> send;
+    /// `in_flight` is to be kept until the line has taken the message. On the transfer thread, as are all of these.
+    std::function<void(const std::string& connection, wire::to_node&&, std::shared_ptr<void> in_flight)> send;
     std::function<void(const std::string& sha256)> corrupt;
   };
 
@@ -69,8 +73,11 @@ private:
   };
   using upload_name = std::pair<std::string, std::string>; // the node's key, the hash
   using upload_map = std::map<upload_name, upload>;
+  /// Bytes that were read for a node, or for all of them, and that no line has taken yet.
+  using in_flight = std::shared_ptr<std::atomic<std::size_t>>;
   struct lane {
     std::string connection, node;
+    in_flight to_node; // over all of its connections: one that is given up may hold what it was sent for some time
     std::deque<request> waiting;
     std::size_t waiting_bytes = 0;
     bool queued = false, gone = false;     // under mutex_, as are the above
@@ -79,6 +86,7 @@ private:
   using lane_ptr = std::shared_ptr<lane>;
 
   void run();
+  bool has_room(const lane& of) const;
   void serve(const lane_ptr& from, request what);
   void serve(const lane_ptr& from, wire::fetch ask);
   void serve(const lane_ptr& from, wire::put offer);
@@ -94,8 +102,8 @@ private:
   void keep_uploads(const lane& gone);
   /// Forgets what nothing came for in `kept_ms`, and of what is lost all that is more than `kept_max` or `bytes_max`.
   void sweep(std::uint64_t bytes_max);
-  void answer(const lane_ptr& from, wire::put_ready ready) { send_(from, std::move(ready)); }
-  void send_(const lane_ptr& to, wire::to_node message) { handler_.send(to->connection, std::move(message)); }
+  void answer(const lane_ptr& from, wire::put_ready ready) { send_(from, std::move(ready), 0); }
+  void send_(const lane_ptr& to, wire::to_node message, std::size_t data_bytes);
   /// "" when the blob may be read, else the error for the chunk.
   std::string check(const std::string& sha256);
   bool is_whole(const std::string& sha256);
@@ -109,6 +117,9 @@ private:
   bool stopping_ = false;
   std::unordered_map<std::string, lane_ptr> lanes_;
   std::deque<lane_ptr> turns_;
+  std::size_t without_room_ = 0;                       // turns in a row
+  std::unordered_map<std::string, in_flight> to_node_; // by its key; keys are the operator's to give
+  in_flight to_all_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::unordered_set<std::string> verified_;
   std::uint64_t served_ = 0;
   upload_map uploads_; // the thread's own

@@ -46,21 +46,21 @@ void peer_table::close_routing_id(const std::string& routing_id) {
   }
 }
 
-bool peer_table::hold_back(peer_entry& entry, std::string frame, std::int64_t now) {
+bool peer_table::hold_back(peer_entry& entry, frame what, std::int64_t now) {
   if (entry.backlog.size() >= limits_.backlog_frames_max ||
-      entry.backlog_bytes + frame.size() > limits_.backlog_bytes_max)
+      entry.backlog_bytes + what.bytes.size() > limits_.backlog_bytes_max)
     return false;
   if (entry.backlog.empty()) {
     ++slow_;
     entry.slow_since = now;
   }
-  entry.backlog_bytes += frame.size();
-  entry.backlog.push_back(std::move(frame));
+  entry.backlog_bytes += what.bytes.size();
+  entry.backlog.push_back(std::move(what));
   return true;
 }
 
 void peer_table::drop_first_held(peer_entry& entry, std::int64_t now) {
-  entry.backlog_bytes -= entry.backlog.front().size();
+  entry.backlog_bytes -= entry.backlog.front().bytes.size();
   entry.backlog.pop_front();
   entry.slow_since = now; // it took one: it lives
   if (entry.backlog.empty())

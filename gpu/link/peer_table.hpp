@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,12 +29,18 @@ struct peer_limits {
   std::int64_t silent_ms_max = 60'000; // so is one that says nothing
 };
 
+/// What is sent, and what is to be let go of once the line has taken it.
+struct frame {
+  std::string bytes;
+  std::shared_ptr<void> in_flight = {};
+};
+
 struct peer_entry {
   link::peer peer;
   std::string routing_id;
   std::int64_t heard_at = 0;       // steady ms
   std::int64_t shown_alive_at = 0; // when its transfers last stood for a heartbeat
-  std::deque<std::string> backlog; // frames that its full pipe did not take
+  std::deque<frame> backlog;       // what its full pipe did not take
   std::size_t backlog_bytes = 0;
   std::int64_t slow_since = 0;
   std::unordered_set<std::string> unknown_fields; // that it was heard to say
@@ -52,7 +59,7 @@ public:
   void remove(const std::string& connection, bool deaf);
   void close_routing_id(const std::string& routing_id);
   /// Keeps a frame for later. False when too much waits.
-  bool hold_back(peer_entry& entry, std::string frame, std::int64_t now);
+  bool hold_back(peer_entry& entry, frame what, std::int64_t now);
   void drop_first_held(peer_entry& entry, std::int64_t now);
   bool any_backlog() const { return slow_ > 0; }
   std::vector<std::string> with_backlog() const;

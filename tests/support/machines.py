@@ -137,7 +137,8 @@ class FakeNode:
         self.hello_fields = hello
         self.heartbeat_at = lambda: int(time.time() * 1000)
         self.heard, self.assigned, self.acknowledged, self.cancelled, self.refusals = [], [], [], [], []
-        self.welcomed, self.silent, self.dials = None, False, True
+        self.welcomed, self.silent, self.dials, self.reads = None, False, True, True
+        self.unread_max = 1000  # messages that its socket takes in for it, of the next dial on
         self.lock = threading.RLock()
         self.context, self.socket, self.stopping = zmq.Context(), None, False
         self.files = {}
@@ -162,6 +163,7 @@ class FakeNode:
                 self.socket.close(linger=0)
             self.welcomed, self.dialled_at = None, time.monotonic()
             self.socket = self.context.socket(zmq.DEALER)
+            self.socket.rcvhwm = self.unread_max
             self.socket.curve_serverkey = self.token["head_key"].encode()
             self.socket.curve_publickey, self.socket.curve_secretkey = self.token["public_key"].encode(), self.token["secret_key"].encode()
             self.socket.connect(self.token["heads"][0])
@@ -221,7 +223,7 @@ class FakeNode:
         while not self.stopping:
             message = None
             with self.lock:
-                if self.socket.poll(0):
+                if self.reads and self.socket.poll(0):
                     message = msgpack.unpackb(self.socket.recv())
             if message is not None:
                 self._hear(message)

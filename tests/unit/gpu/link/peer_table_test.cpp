@@ -32,10 +32,10 @@ TEST(peer_table, holds_frames_back_for_a_slow_reader_up_to_a_limit_and_a_time) {
   peer_table peers({.backlog_frames_max = 2, .backlog_bytes_max = 10, .slow_ms_max = 100, .silent_ms_max = 1'000'000});
   auto& slow = *peers.add("a", "k", 0);
   peers.add("b", "k", 0);
-  EXPECT_FALSE(peers.hold_back(slow, "eleven bytes", 0));
-  EXPECT_TRUE(peers.hold_back(slow, "1", 0));
-  EXPECT_TRUE(peers.hold_back(slow, "2", 50));
-  EXPECT_FALSE(peers.hold_back(slow, "3", 50));
+  EXPECT_FALSE(peers.hold_back(slow, {"eleven bytes"}, 0));
+  EXPECT_TRUE(peers.hold_back(slow, {"1"}, 0));
+  EXPECT_TRUE(peers.hold_back(slow, {"2"}, 50));
+  EXPECT_FALSE(peers.hold_back(slow, {"3"}, 50));
   EXPECT_EQ(peers.with_backlog(), std::vector<std::string>{slow.peer.connection});
   EXPECT_TRUE(peers.overdue(100).empty());
   ASSERT_EQ(peers.overdue(101).size(), 1u);

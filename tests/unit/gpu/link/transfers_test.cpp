@@ -17,12 +17,16 @@ struct transfers_test : ::testing::Test {
   std::mutex mutex;
   std::vector<std::pair<std::string, wire::to_node>> sent;
   std::vector<std::string> corrupt;
+  std::set<std::string> not_reading; // connections
+  std::vector<std::shared_ptr<void>> in_flight_to_them;
   head_transfers transfers{blobs, callbacks(), {.waiting_max = 16, .uploads_max = 2, .upload_credit = 2}};
 
   head_transfers::callbacks callbacks() {
-    return {[this](const std::string& to, wire::to_node&& message) {
+    return {[this](const std::string& to, wire::to_node&& message, std::shared_ptr<void> in_flight) {
               std::lock_guard guard(mutex);
               sent.emplace_back(to, std::move(message));
+              if (not_reading.contains(to))
+                in_flight_to_them.push_back(std::move(in_flight));
             },
             [this](const std::string& hash) {
               std::lock_guard guard(mutex);
@@ -303,6 +307,43 @@ TEST_F(transfers_test, an_upload_that_goes_on_over_another_line_does_not_give_wa
   blobs.set_full(true);
   EXPECT_EQ(answer_to(c2, wire::put{sha256_hex("bx"), 2}).error, "full");
   EXPECT_TRUE(answer_to(c1_again, wire::put_chunk{hash, 1, "x"}).done);
+}
+
+TEST_F(transfers_test, a_node_that_does_not_read_is_waited_for_over_all_its_connections_and_nobody_else_waits) {
+  head_transfers tight{blobs, callbacks(), {.node_in_flight_max = 2 * wire::chunk_bytes}};
+  not_reading = {c1.connection};
+  auto hash = blobs.add(std::string(8 * wire::chunk_bytes, 'x'));
+  tight.take(c1, wire::fetch{hash, 0, 8});
+  EXPECT_EQ(answers<wire::chunk>(2).size(), 2u);
+  tight.take(c1_again, wire::fetch{hash, 0, 8});
+  tight.take(c2, wire::fetch{hash, 0, 8});
+  EXPECT_EQ(answers<wire::chunk>(10).size(), 10u);
+  EXPECT_FALSE(wait_until([&] { return answers<wire::chunk>(0).size() > 10; }, 100)) << "one of its key waits, too";
+  {
+    std::lock_guard guard(mutex);
+    not_reading.clear();
+    in_flight_to_them.clear();
+  }
+  EXPECT_EQ(answers<wire::chunk>(24).size(), 24u) << "it reads: all comes";
+}
+
+TEST_F(transfers_test, when_too_much_is_in_flight_who_reads_gets_one_chunk_after_the_other) {
+  head_transfers tight{blobs, callbacks(), {.in_flight_max = 2 * wire::chunk_bytes}};
+  not_reading = {c1.connection};
+  auto hash = blobs.add(std::string(8 * wire::chunk_bytes, 'x'));
+  tight.take(c1, wire::fetch{hash, 0, 8});
+  EXPECT_EQ(answers<wire::chunk>(2).size(), 2u);
+  tight.take(c2, wire::fetch{hash, 0, 8});
+  EXPECT_EQ(answers<wire::chunk>(10).size(), 10u);
+  EXPECT_FALSE(wait_until([&] { return answers<wire::chunk>(0).size() > 10; }, 100));
+}
+
+TEST_F(transfers_test, many_uploads_share_what_may_be_on_its_way_to_the_head) {
+  head_transfers shared{blobs, callbacks(), {.upload_credits_max = 7}};
+  EXPECT_EQ(answer_to(shared, c1, wire::put{sha256_hex("a"), 1}).credit, 7u);
+  EXPECT_EQ(answer_to(shared, c2, wire::put{sha256_hex("b"), 1}).credit, 3u);
+  for (int n = 0; n < 8; ++n)
+    EXPECT_GE(answer_to(shared, {std::to_string(n), std::to_string(n)}, wire::put{sha256_hex("c"), 1}).credit, 1u);
 }
 
 TEST_F(transfers_test, a_peer_that_asks_for_too_much_at_once_is_told_off) {

@@ -21,7 +21,7 @@ struct uploads_test : ::testing::Test {
   std::atomic<std::size_t> chunks{0};
   std::atomic<bool> too_much{false};
   node_transfers transfers{*cache, [this](wire::from_node&& message) { return bring(std::move(message)); }};
-  link::head_transfers head{blobs, {[this](const std::string&, wire::to_node&& said) { hear(said); }, {}}};
+  link::head_transfers head{blobs, {[this](const std::string&, wire::to_node&& said, const auto&) { hear(said); }, {}}};
 
   bool bring(wire::from_node&& message) {
     if (auto* offer = std::get_if<wire::put>(&message))
