@@ -14,6 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::uint64_t small_bytes = 8 * wire::chunk_bytes; // brought with one credit, so soon done
 constexpr auto look_again = std::chrono::milliseconds(100);
 
 failure write_failure() {
@@ -49,11 +50,13 @@ public:
     mine_ = true;
     return {};
   }
-  /// After take(). The head would drop another upload for one more than it keeps open.
-  result<void> take_place(const stopped& stop) {
+  /// After take(). The head would drop another upload for one more than it keeps open. One place is left for what is
+  /// small, which would wait long for large files.
+  result<void> take_place(std::uint64_t bytes, const stopped& stop) {
+    auto places = wire::uploads_max - (bytes > small_bytes ? 1 : 0);
     std::unique_lock lock(of_.mutex_);
     auto free = wait(
-        lock, [&] { return of_.uploads_ < wire::uploads_max; }, stop);
+        lock, [&] { return of_.uploads_ < places; }, stop);
     if (!free)
       return free;
     ++of_.uploads_;
@@ -191,13 +194,13 @@ result<void> node_transfers::put(const std::string& sha256, const fs::path& file
   turn mine(*this, sha256);
   if (auto got = mine.take(stop); !got)
     return got.error();
-  if (auto place = mine.take_place(stop); !place)
-    return place.error();
   std::error_code error;
   auto bytes = fs::file_size(file, error);
   std::ifstream in(file, std::ios::binary);
   if (error || !in)
     return fail("io", "an output cannot be read back");
+  if (auto place = mine.take_place(bytes, stop); !place)
+    return place.error();
   for (auto give_up = steady_ms() + times_.full_ms;;) {
     auto batch = put_batch(sha256, in, bytes, stop);
     if (batch && *batch == step::done)

@@ -138,6 +138,40 @@ TEST(node_transfers_test, what_is_heard_of_chunks_before_an_offer_does_not_repea
   EXPECT_EQ(offers, 1);
 }
 
+TEST(node_transfers_test, a_small_file_does_not_wait_behind_large_ones) {
+  scratch_folder folder;
+  auto cache = artifact_cache::open(folder.path / "cache", 1 << 20).value();
+  std::mutex mutex;
+  std::set<std::string> offered;
+  std::atomic<bool> stop{false};
+  node_transfers transfers{*cache, [&](wire::from_node&& message) {
+                             std::lock_guard guard(mutex);
+                             offered.insert(std::get<wire::put>(message).sha256);
+                             return true;
+                           }};
+  transfers.on_connected();
+  std::vector<std::thread> slots;
+  auto bring = [&](const std::string& name, std::uintmax_t bytes) {
+    std::ofstream(folder.path / name).close();
+    std::filesystem::resize_file(folder.path / name, bytes);
+    slots.emplace_back(
+        [&, name] { EXPECT_FALSE(transfers.put(name, folder.path / name, [&] { return stop.load(); })); });
+  };
+  auto offers = [&] {
+    std::lock_guard guard(mutex);
+    return offered.size();
+  };
+  for (std::size_t n = 0; n < wire::uploads_max; ++n)
+    bring("large " + std::to_string(n), 1 << 30);
+  EXPECT_FALSE(wait_until([&] { return offers() == wire::uploads_max; }, 200)) << "one place is left";
+  bring("small", 1 << 20);
+  EXPECT_TRUE(wait_until([&] { return offers() == wire::uploads_max; }));
+  stop = true;
+  transfers.wake();
+  for (auto& slot : slots)
+    slot.join();
+}
+
 TEST(node_transfers_test, who_waits_for_a_place_among_the_uploads_can_be_stopped) {
   scratch_folder folder;
   auto cache = artifact_cache::open(folder.path / "cache", 1 << 20).value();
