@@ -95,8 +95,8 @@ result<void> head_core::open_link(const configuration& config) {
   auto cluster = std::make_shared<std::shared_future<caf::actor>>(cluster_.get_future().share());
   link::head_link_handler handler;
   handler.allowed = [this](const std::string& key) { return nodes_.name_of(key).has_value(); };
-  handler.on_message = [cluster](const link::peer& from, wire::from_node&& what) {
-    caf::anon_send(cluster->get(), node_said{from.connection, from.public_key, std::move(what)});
+  handler.on_message = [cluster](const link::peer& from, wire::from_node&& what, std::size_t bytes) {
+    caf::anon_send(cluster->get(), node_said{from.connection, from.public_key, std::move(what), bytes});
   };
   handler.on_closed = [cluster](const link::peer& from, const std::string& why) {
     caf::anon_send(cluster->get(), connection_closed{from.connection, from.public_key, why});

@@ -158,6 +158,8 @@ void add_metrics(front& f) {
                 static_cast<double>(link.malformed));
     out.counter("troupe_link_unknown_fields_total", "Frames with fields that this head does not know",
                 static_cast<double>(link.unknown_fields));
+    out.counter("troupe_link_passed_over_total", "Progress and previews that came while the head was behind",
+                static_cast<double>(link.passed_over));
     out.counter("troupe_link_denied_total", "Handshakes with a key that is not allowed",
                 static_cast<double>(link.denied));
     out.begin("troupe_actors", "gauge", "Live actors by kind");

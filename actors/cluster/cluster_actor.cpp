@@ -86,14 +86,29 @@ caf::behavior cluster_actor::make_behavior() {
 // -- what nodes say ---------------------------------------------------------------------------------------------------
 
 caf::result<void> cluster_actor::said(node_said& m) {
+  heard_ = std::shared_ptr<void>(nullptr, [this, key = m.public_key, bytes = m.bytes](void*) {
+    if (link_)
+      link_->handled(key, bytes);
+  });
+  hear(m);
+  heard_.reset();
+  return {};
+}
+
+template <class Message>
+void cluster_actor::pass_on(const caf::actor& to, Message message) {
+  request(to, caf::infinite, std::move(message)).then([kept = heard_] {}, [kept = heard_](caf::error&) {});
+}
+
+void cluster_actor::hear(node_said& m) {
   if (auto hello = std::get_if<wire::hello>(&m.what)) {
     welcome(m, *hello);
-    return {};
+    return;
   }
   auto who = node_of(m.connection);
   if (who == nullptr) {
     link_->close(m.connection, "say hello first");
-    return {};
+    return;
   }
   who->heard_at = steady_ms();
   if (auto bye = std::get_if<wire::goodbye>(&m.what)) {
@@ -103,9 +118,9 @@ caf::result<void> cluster_actor::said(node_said& m) {
   } else if (auto ref = ref_of(m.what); ref != nullptr && who->given.contains(*ref)) {
     // Progress names no device; its job knows whether the attempt is the current one.
     auto told = stage_report{ref->job, who->name + "/" + who->given.at(*ref), std::move(m.what)};
-    tell(others_->directory, routed(std::move(told)));
+    request(others_->directory, caf::infinite, routed(std::move(told)))
+        .then([kept = heard_](description&) {}, [kept = heard_](caf::error&) {});
   }
-  return {};
 }
 
 // Where the attempt was given to counts, and not the name under which its end is told.
@@ -116,7 +131,7 @@ void cluster_actor::report(node& from, wire::from_node&& what) {
     from.given.erase(given);
   }
   if (auto target = this->device(from.name + "/" + *device, false)) {
-    tell(target, device_report{std::move(what)});
+    pass_on(target, device_report{std::move(what)});
     return;
   }
   log::warn("node {} tells the end of attempt {} of stage {} of job {} on {}, a device that it does not have; dropped",
@@ -297,10 +312,10 @@ void cluster_actor::introduce(node& n, const std::string& device, const caf::act
   tell(to, std::move(message));
   for (const auto& r : hello.unacknowledged)
     if (r.device == device)
-      tell(to, device_report{r});
+      pass_on(to, device_report{r});
   for (const auto& r : hello.unacknowledged_failures)
     if (r.device == device)
-      tell(to, device_report{r});
+      pass_on(to, device_report{r});
 }
 
 caf::result<void> cluster_actor::closed(connection_closed& m) {

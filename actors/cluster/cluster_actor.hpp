@@ -62,6 +62,7 @@ private:
   };
 
   caf::result<void> said(node_said& m);
+  void hear(node_said& m);
   caf::result<void> closed(connection_closed& m);
   caf::result<void> unknown_fields(unknown_fields_said& m);
   caf::result<void> tick(cluster_tick& m);
@@ -81,6 +82,9 @@ private:
   std::string objection_to(const wire::hello& hello) const;
   void turn_away(const std::string& name, const std::string& connection, const std::string& why);
   void report(node& from, wire::from_node&& what);
+  /// Tells it, and keeps what was heard open until it has been dealt with.
+  template <class Message>
+  void pass_on(const caf::actor& to, Message message);
   void take_devices(node& n, wire::hello& hello);
   void take_device(node& n, const wire::device_report& d, const wire::hello& hello,
                    const std::map<std::string, std::uint32_t>& needs);
@@ -119,6 +123,7 @@ private:
   std::int64_t ticked_at_ = 0; // steady
   std::string kept_;           // the capabilities as they were last written
   cluster_options options_;
+  std::shared_ptr<void> heard_; // what a node said, while it is dealt with: its end tells the link
   bool publishing_ = false;
   std::map<std::string, node> nodes_;                          // by name
   std::unordered_map<std::string, std::string> by_connection_; // → name, of those that are connected

@@ -12,6 +12,7 @@ namespace troupe {
 struct node_said {
   std::string connection, public_key;
   wire::from_node what;
+  std::uint64_t bytes = 0; // of its frame: what the link is told when all that comes of this is done
 };
 template <class Inspector>
 bool inspect(Inspector& f, node_said& x) {
@@ -23,7 +24,7 @@ bool inspect(Inspector& f, node_said& x) {
     return read.has_value();
   };
   return f.object(x).fields(f.field("connection", x.connection), f.field("public_key", x.public_key),
-                            f.field("what", get, set));
+                            f.field("what", get, set), f.field("bytes", x.bytes));
 }
 
 /// From the link's thread: a connection is closed.

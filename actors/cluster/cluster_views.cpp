@@ -135,7 +135,8 @@ json cluster_actor::state_json() const {
             {"malformed", c.malformed},
             {"denied", c.denied},
             {"undeliverable", c.undeliverable},
-            {"unknown_fields", c.unknown_fields}}}};
+            {"unknown_fields", c.unknown_fields},
+            {"passed_over", c.passed_over}}}};
 }
 
 void cluster_actor::publish_capabilities_soon() {

@@ -83,14 +83,16 @@ caf::result<void> device_actor::stop(stop_stage& m) {
 }
 
 caf::result<void> device_actor::report(device_report& m) {
-  if (auto good = std::get_if<wire::finished>(&m.what)) {
-    if (is_of_a_job(good->ref))
-      take(std::move(*good));
-  } else if (auto bad = std::get_if<wire::failed>(&m.what)) {
-    if (is_of_a_job(bad->ref))
-      take(std::move(*bad));
-  }
-  return {};
+  auto dealt_with = make_response_promise<void>();
+  auto good = std::get_if<wire::finished>(&m.what);
+  auto bad = std::get_if<wire::failed>(&m.what);
+  if (good != nullptr && is_of_a_job(good->ref))
+    take(std::move(*good), dealt_with);
+  else if (bad != nullptr && is_of_a_job(bad->ref))
+    take(std::move(*bad), dealt_with);
+  else
+    dealt_with.deliver();
+  return dealt_with;
 }
 
 // An actor is not to be made for a job that a node has made up: the node may forget it at once, and the scheduler, if
@@ -104,13 +106,13 @@ bool device_actor::is_of_a_job(const wire::attempt_ref& ref) {
   return false;
 }
 
-void device_actor::take(wire::finished&& report) {
+void device_actor::take(wire::finished&& report, promise dealt_with) {
   auto absent = std::find_if_not(report.outputs.begin(), report.outputs.end(), is_here_);
   if (absent != report.outputs.end()) {
     log::error("device {}: the node reports the file {} of {} bytes, which it has not brought; the attempt has failed",
                id(), absent->sha256, absent->bytes);
-    take(wire::failed{
-        report.ref, report.device, "device", "its node reported a file that it had not brought", {}, report.run_ms});
+    take({report.ref, report.device, "device", "its node reported a file that it had not brought", {}, report.run_ms},
+         std::move(dealt_with));
     return;
   }
   ++succeeded_;
@@ -118,10 +120,10 @@ void device_actor::take(wire::finished&& report) {
   std::int64_t before = believable_ms(report.ref, UINT32_MAX) - report.run_ms; // what is left for its transfers
   end_attempt(report.ref, scheduling::outcome::ok, report.run_ms, std::min(report.transfer_ms, before));
   auto ref = report.ref;
-  deliver(std::move(ref), std::move(report));
+  deliver(std::move(ref), std::move(report), std::move(dealt_with));
 }
 
-void device_actor::take(wire::failed&& report) {
+void device_actor::take(wire::failed&& report, promise dealt_with) {
   ++failed_;
   if (auto known = find(report.ref); known != nullptr && known->stopped && report.fault == "cancelled")
     report.fault = "stopped"; // it is no whim of its node's
@@ -130,7 +132,7 @@ void device_actor::take(wire::failed&& report) {
   report.run_ms = believable_ms(report.ref, report.run_ms);
   end_attempt(report.ref, outcome_of(report.fault), report.run_ms);
   auto ref = report.ref;
-  deliver(std::move(ref), std::move(report));
+  deliver(std::move(ref), std::move(report), std::move(dealt_with));
 }
 
 const device_actor::attempt* device_actor::find(const wire::attempt_ref& ref) const {
@@ -153,18 +155,24 @@ void device_actor::end_attempt(const wire::attempt_ref& ref, scheduling::outcome
 }
 
 // The node forgets a result when its job says that it is durable, or that it is of no use.
-void device_actor::deliver(wire::attempt_ref ref, wire::from_node what) {
+void device_actor::deliver(wire::attempt_ref ref, wire::from_node what, promise dealt_with) {
   reporting_.insert(ref);
   request(others_->directory, caf::infinite, routed(stage_report{ref.job, id(), what}))
-      .then([this, ref](description&) { reported(ref); },
-            [this, ref, what](caf::error& why) {
-              auto refused = read_refusal(why);
-              if (refused.why != refusal::unavailable)
-                return reported(ref);
-              log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage,
-                        refused.message);
-              run_delayed(retry_after, [this, ref, what] { deliver(ref, what); });
-            });
+      .then(
+          [this, ref, dealt_with](description&) mutable {
+            reported(ref);
+            dealt_with.deliver();
+          },
+          [this, ref, what, dealt_with](caf::error& why) mutable {
+            auto refused = read_refusal(why);
+            if (refused.why != refusal::unavailable) {
+              reported(ref);
+              return dealt_with.deliver();
+            }
+            log::warn("job {} could not take the result of stage {}: {}; trying again", ref.job, ref.stage,
+                      refused.message);
+            run_delayed(retry_after, [this, ref, what, dealt_with] { deliver(ref, what, dealt_with); });
+          });
 }
 
 // The job has it, or has no use for it.

@@ -34,6 +34,7 @@ protected:
 
 private:
   using stage_key = std::pair<std::string, std::uint32_t>; // job, stage
+  using promise = caf::typed_response_promise<void>;       // to the cluster, of a report
   struct attempt {
     std::uint64_t number = 0;
     std::int64_t since = 0; // steady
@@ -55,11 +56,11 @@ private:
   /// A node's word on how long an attempt ran, as far as that can be.
   std::uint32_t believable_ms(const wire::attempt_ref& ref, std::uint32_t said) const;
   bool is_of_a_job(const wire::attempt_ref& ref);
-  void take(wire::finished&& report);
-  void take(wire::failed&& report);
+  void take(wire::finished&& report, promise dealt_with);
+  void take(wire::failed&& report, promise dealt_with);
   void end_attempt(const wire::attempt_ref& ref, scheduling::outcome how, std::uint32_t run_ms,
                    std::int64_t transfer_ms = -1);
-  void deliver(wire::attempt_ref ref, wire::from_node what);
+  void deliver(wire::attempt_ref ref, wire::from_node what, promise dealt_with = {});
   void give_up(const stage_key& key, const attempt& what, const std::string& fault, const std::string& message);
   void reattach(const known_attempt& a);
   void part_from(const known_attempt& a, const std::string& why);

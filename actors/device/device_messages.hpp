@@ -33,7 +33,7 @@ struct stop_stage {
 };
 TROUPE_MESSAGE(stop_stage, device, job, stage, attempt)
 
-/// From the cluster: the node said this of an attempt on the device.
+/// From the cluster: the node said this of an attempt on the device. Answered when its job has dealt with it.
 struct device_report {
   wire::from_node what; // finished, failed
 };

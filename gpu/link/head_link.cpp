@@ -3,6 +3,7 @@
 #include "common/clock.hpp"
 #include "common/foreign_bytes.hpp"
 #include "common/log.hpp"
+#include "gpu/link/admission.hpp"
 #include "gpu/link/head_transfers.hpp"
 #include "gpu/link/peer_table.hpp"
 #include "gpu/link/wakeup.hpp"
@@ -34,7 +35,7 @@ enum class sent { yes, full, gone };
 class router_link final : public head_link {
 public:
   router_link(const head_link_options& options, storage::blob_store& blobs, head_link_handler handler)
-    : options_(options), handler_(std::move(handler)), zap_(context_, handler_.allowed),
+    : options_(options), handler_(std::move(handler)), admission_(options.admission), zap_(context_, handler_.allowed),
       socket_(context_, zmq::socket_type::router), blobs_(blobs) {}
   ~router_link() override;
 
@@ -42,6 +43,7 @@ public:
   void start();
   bool send(const std::string& connection, wire::to_node message) override;
   void close(const std::string& connection, const std::string& reason) override;
+  void handled(const std::string& public_key, std::size_t bytes) override { admission_.handled(public_key, bytes); }
   std::vector<std::string> endpoints() const override { return bound_; }
   link_counters counters() const override;
 
@@ -58,7 +60,8 @@ private:
   bool receive_one(std::size_t& bytes);
   void receive(const std::string& routing_id, const std::string& public_key, std::string_view frame, bool single);
   peer_entry* greet(const std::string& routing_id, const std::string& public_key, const result<wire::from_node>& first);
-  void dispatch(peer_entry& from, wire::from_node&& message);
+  void dispatch(peer_entry& from, wire::from_node&& message, std::size_t bytes);
+  bool hand_on(const link::peer& from, wire::from_node&& message, std::size_t bytes);
   void show_life(peer_entry& from);
   void tell_unknown(const link::peer& from, const std::vector<std::string>& fields);
   void drain_outbox();
@@ -71,6 +74,7 @@ private:
 
   head_link_options options_;
   head_link_handler handler_;
+  admission admission_;
   zmq::context_t context_{1};
   zap_server zap_;
   zmq::socket_t socket_;
@@ -84,7 +88,8 @@ private:
 
   peer_table peers_;
   std::int64_t swept_at_ = 0;
-  std::atomic<std::uint64_t> frames_in_{0}, frames_out_{0}, malformed_{0}, undeliverable_{0}, unknown_fields_{0};
+  std::atomic<std::uint64_t> frames_in_{0}, frames_out_{0}, malformed_{0}, undeliverable_{0}, unknown_fields_{0},
+      passed_over_{0};
   std::optional<head_transfers> transfers_;
   std::thread thread_;
 };
@@ -107,11 +112,14 @@ result<void> router_link::listen() {
   socket_.set(zmq::sockopt::linger, 200);
   socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(4 * wire::frame_bytes_max));
   socket_.set(zmq::sockopt::sndhwm, 1000);
-  socket_.set(zmq::sockopt::rcvhwm, 1000);
+  // Frames of a connection; then its TCP waits. More than the 64 chunks that a node has credit for.
+  socket_.set(zmq::sockopt::rcvhwm, 100);
   socket_.set(zmq::sockopt::backlog, 1024);
   socket_.set(zmq::sockopt::tcp_maxrt, static_cast<int>(peer_limits{}.slow_ms_max)); // who takes nothing is cut
-  socket_.set(zmq::sockopt::heartbeat_ivl, 1000);
-  socket_.set(zmq::sockopt::heartbeat_timeout, 4000);
+  // No ZMQ_HEARTBEAT_IVL: libzmq 4.3.4 aborts when it is due on a line that broke while its frames waited (#4364).
+  socket_.set(zmq::sockopt::tcp_keepalive, 1);
+  socket_.set(zmq::sockopt::tcp_keepalive_idle, 5);
+  socket_.set(zmq::sockopt::tcp_keepalive_intvl, 2);
   socket_.set(zmq::sockopt::handshake_ivl, 10'000);
   socket_.set(zmq::sockopt::curve_server, true);
   socket_.set(zmq::sockopt::curve_secretkey, options_.keys.secret_key);
@@ -165,7 +173,7 @@ void router_link::enqueue(outgoing what) {
 }
 
 link_counters router_link::counters() const {
-  return {frames_in_, frames_out_, malformed_, zap_.denied(), undeliverable_, unknown_fields_};
+  return {frames_in_, frames_out_, malformed_, zap_.denied(), undeliverable_, unknown_fields_, passed_over_};
 }
 
 void router_link::run() {
@@ -236,7 +244,7 @@ void router_link::receive(const std::string& routing_id, const std::string& publ
     return;
   from->heard_at = steady_ms();
   auto whom = from->peer;
-  dispatch(*from, std::move(*message));
+  dispatch(*from, std::move(*message), frame.size());
   if (!unknown.empty())
     tell_unknown(whom, unknown);
 }
@@ -269,32 +277,45 @@ peer_entry* router_link::greet(const std::string& routing_id, const std::string&
   return entry;
 }
 
-void router_link::dispatch(peer_entry& from, wire::from_node&& message) {
+void router_link::dispatch(peer_entry& from, wire::from_node&& message, std::size_t bytes) {
   auto whom = from.peer; // the handler may close it
-  bool fits = std::visit(
-      [&]<class Message>(Message& x) {
-        if constexpr (is_transfer<Message>)
-          return transfers_->take(whom, std::move(x)) && (show_life(from), true);
-        else if (handler_.on_message)
-          handler_.on_message(whom, std::move(message));
-        return true;
+  auto too_much = std::visit(
+      [&]<class Message>(Message& x) -> const char* {
+        if constexpr (is_transfer<Message>) {
+          if (!transfers_->take(whom, std::move(x)))
+            return "more transfers at once than its credit allows";
+          show_life(from);
+          return nullptr;
+        } else {
+          return hand_on(whom, std::move(message), bytes) ? nullptr : "it says more than the head can deal with";
+        }
       },
       message);
-  if (fits)
+  if (too_much == nullptr)
     return;
   ++malformed_;
-  const std::string reason = "more transfers at once than its credit allows";
-  refuse(from.routing_id, reason);
-  drop(whom, reason, true);
+  refuse(from.routing_id, too_much);
+  drop(whom, too_much, true);
+}
+
+// False when the peer is to be cut.
+bool router_link::hand_on(const link::peer& from, wire::from_node&& message, std::size_t bytes) {
+  if (!handler_.on_message)
+    return true;
+  auto verdict = admission_.admit(from.public_key, message, bytes);
+  if (verdict == admitted::yes)
+    handler_.on_message(from, std::move(message), bytes);
+  else if (verdict == admitted::no)
+    ++passed_over_;
+  return verdict != admitted::too_much;
 }
 
 // On a slow line heartbeats wait behind chunks: who sends chunks is alive.
 void router_link::show_life(peer_entry& from) {
-  if (from.heard_at - from.shown_alive_at < life_ms || !handler_.on_message)
+  if (from.heard_at - from.shown_alive_at < life_ms)
     return;
   from.shown_alive_at = from.heard_at;
-  auto whom = from.peer;
-  handler_.on_message(whom, wire::node_heartbeat{now_ms()});
+  hand_on(link::peer{from.peer}, wire::node_heartbeat{now_ms()}, 0);
 }
 
 void router_link::drain_outbox() {

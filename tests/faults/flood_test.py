@@ -2,12 +2,16 @@
 answers, and other nodes work meanwhile."""
 import pathlib
 import sys
+import threading
 import time
 import unittest
 
+import msgpack
+import zmq
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from machines import CHUNK, FakeNode, Machines  # noqa: E402
-from studio import wait_until  # noqa: E402
+from machines import CHUNK, FakeNode, Machines, ref_of  # noqa: E402
+from studio import PATIENCE, wait_until  # noqa: E402
 
 MIB = 1 << 20
 
@@ -34,6 +38,81 @@ class Flood(Machines):
             return time.monotonic() - since > 1.5
         wait_until(settled, 60, "the head grows no more")
         return self.memory("VmHWM") - self.before
+
+    def flood(self, message_of, seconds=5):
+        """A node with work says `message_of(node, work)` as fast as it can; what is asked of the head meanwhile is answered.
+        Returns the node and its job."""
+        self.honest("good", devices=[{"kinds": ["upscale.video"]}])
+        liar = self.fake("loud")
+        liar.wait_welcome()
+        job = self.submit()
+        work = liar.wait_assigned(job, 0)
+        liar.running = [(ref_of(work), "cpu0")]
+        frame, over, sent = msgpack.packb(message_of(liar, work)), threading.Event(), 0
+
+        def shout():
+            nonlocal sent
+            while not over.is_set():
+                with liar.lock:
+                    try:
+                        for _ in range(5000):
+                            liar.socket.send(frame, zmq.DONTWAIT)
+                            sent += 1
+                    except zmq.Again:
+                        pass
+                time.sleep(0.0005)
+        self.forget_peak()
+        thread = threading.Thread(target=shout)
+        thread.start()
+        slowest, end = 0.0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            began = time.monotonic()
+            self.assertEqual(self.node("good")["status"], "connected")
+            self.user.job(job)
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.05)
+        over.set()
+        thread.join()
+        grown = self.growth_when_settled()
+        print(f"\n{sent} messages, {sent * len(frame) / MIB:.0f} MiB: the head has grown by {grown / MIB:.0f} MiB; the API took {1000 * slowest:.0f} ms at most", flush=True)
+        self.assertLess(grown, 160 * MIB)
+        self.assertLess(slowest, 2 * PATIENCE)
+        return liar, job, work
+
+    def works_again(self, liar, job, work):
+        liar.dial()
+        liar.wait_welcome()
+        liar.work = liar.honest
+        for late in list(liar.assigned):
+            liar.honest(late)
+        self.check([job], 120)
+
+    def test_results_that_come_faster_than_they_are_written(self):
+        self.works_again(*self.flood(lambda liar, work: dict(liar.finished(work), ref=dict(ref_of(work), attempt=(1 << 53) - 1))))
+
+    def test_results_that_take_long_to_read(self):
+        self.works_again(*self.flood(lambda liar, work: liar.finished(work, [liar.output(b"never brought")] * 8000)))
+
+    def test_lines_that_break_while_what_they_brought_waits(self):
+        """Where libzmq 4.3.4 sends heartbeats by itself, it ends its process for one of them (its issue 4364)."""
+        liar = self.fake("loud")
+        liar.wait_welcome()
+        work = liar.wait_assigned(self.submit(), 0)
+        frame = msgpack.packb(liar.finished(work, [liar.output(b"never brought")] * 8000))
+        for _ in range(24):
+            with liar.lock:
+                for _ in range(300):
+                    liar.socket.send(frame)
+            heard = len(liar.heard)
+            wait_until(lambda heard=heard: len(liar.heard) > heard, 20, "the head reads")
+            liar.dial()
+            liar.wait_welcome()
+            self.assertIsNone(self.head.process.poll(), "the head has died")
+
+    def test_previews_that_come_faster_than_they_are_told(self):
+        liar, *job = self.flood(lambda liar, work: {"t": "preview", "ref": ref_of(work), "jpeg": b"x" * (256 << 10)})
+        self.assertEqual(liar.refusals, [], "what may be lost is no reason to cut a node off")
+        self.works_again(liar, *job)
 
     def test_a_node_that_asks_for_files_and_does_not_read_takes_little_of_the_heads_memory(self):
         self.honest("good")

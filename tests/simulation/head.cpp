@@ -38,8 +38,8 @@ head::head(const surroundings& around, dice luck) : around_(around) {
   scheduler_->clock().current_time = instant(around_.time.now());
   link::head_link_handler handler;
   handler.allowed = [this](const std::string& key) { return nodes_.name_of(key).has_value(); };
-  handler.on_message = [this](const link::peer& from, wire::from_node&& what) {
-    caf::anon_send(others_->cluster, node_said{from.connection, from.public_key, std::move(what)});
+  handler.on_message = [this](const link::peer& from, wire::from_node&& what, std::size_t bytes) {
+    caf::anon_send(others_->cluster, node_said{from.connection, from.public_key, std::move(what), bytes});
   };
   handler.on_closed = [this](const link::peer& from, const std::string& why) {
     caf::anon_send(others_->cluster, connection_closed{from.connection, from.public_key, why});

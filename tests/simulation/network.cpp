@@ -144,7 +144,7 @@ void head_end::hear(std::uint64_t dialled, const std::string& key, const std::st
   auto& from = peers_.at(known->second);
   from.heard_at = time_.now();
   on_hear(key, *message);
-  handler_.on_message({known->second, key}, std::move(*message));
+  handler_.on_message({known->second, key}, std::move(*message), frame.size());
 }
 
 void head_end::drop(const std::string& connection, const std::string& reason) {

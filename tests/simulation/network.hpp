@@ -94,6 +94,7 @@ public:
 
   bool send(const std::string& connection, wire::to_node message) override;
   void close(const std::string& connection, const std::string& reason) override;
+  void handled(const std::string&, std::size_t) override {}
   std::vector<std::string> endpoints() const override { return {"simulated"}; }
   link::link_counters counters() const override { return counters_; }
 

@@ -18,6 +18,7 @@ struct line final : link::head_link {
     return true;
   }
   void close(const std::string&, const std::string&) override {}
+  void handled(const std::string&, std::size_t) override {}
   std::vector<std::string> endpoints() const override { return {}; }
   link::link_counters counters() const override { return {}; }
 

@@ -221,6 +221,36 @@ TEST_F(head_link_test, a_peer_closed_by_the_head_hears_why_and_dials_anew) {
   EXPECT_TRUE(h.closed().empty()) << "the head knows, it did it";
 }
 
+// Goal: what the head has heard and not dealt with is bounded. Method: the head deals with nothing.
+TEST_F(head_link_test, a_peer_that_says_more_than_is_dealt_with_is_passed_over_then_cut_and_no_other_is) {
+  auto keys = key();
+  raw_client loud(h, keys), other(h, key());
+  loud.hello("loud");
+  ASSERT_TRUE(h.wait_for<wire::hello>());
+  h.dealing = false;
+  const admission_limits limits;
+  for (std::size_t n = 0; n < limits.losable_messages_max + 10; ++n)
+    loud.say(wire::encode(wire::from_node{wire::progress{{"j", 0, 1}, 0.5, "half"}}));
+  ASSERT_TRUE(wait_until([&] { return h.link->counters().passed_over == 10; }));
+  EXPECT_EQ(h.count<wire::progress>(), limits.losable_messages_max);
+  EXPECT_EQ(h.closed().size(), 0u);
+  for (std::size_t n = limits.losable_messages_max; n <= limits.messages_max; ++n)
+    loud.say(wire::encode(wire::from_node{wire::failed{{"j", 0, n}, "cpu0", "unknown", "", "", 1}}));
+  EXPECT_EQ(loud.refusal(), "it says more than the head can deal with");
+  ASSERT_TRUE(wait_until([&] { return h.closed().size() == 1; }));
+  EXPECT_EQ(h.count<wire::failed>(), limits.messages_max - limits.losable_messages_max) << "none was left out";
+  other.hello("other");
+  EXPECT_TRUE(h.wait_for<wire::hello>(2));
+  raw_client again(h, keys);
+  again.hello("again");
+  EXPECT_NE(again.refusal(), "") << "the head is as far behind as it was";
+  for (std::size_t n = 0; n < limits.losable_messages_max; ++n)
+    h.link->handled(keys.public_key, wire::encode(wire::from_node{wire::progress{{"j", 0, 1}, 0.5, "half"}}).size());
+  raw_client later(h, keys);
+  later.hello("later");
+  EXPECT_TRUE(h.wait_for<wire::hello>(3));
+}
+
 TEST_F(head_link_test, a_silent_head_is_lost_and_dialled_again) {
   node n(h, key());
   ASSERT_TRUE(wait_until([&] { return n.connected == 1; }));

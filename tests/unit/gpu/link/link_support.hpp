@@ -139,7 +139,9 @@ public:
   explicit head(std::string endpoint = "tcp://127.0.0.1:0", key_pair keys = make_key_pair()) : keys_(std::move(keys)) {
     head_link_handler handler;
     handler.allowed = [this](const std::string& key) { return locked([&] { return allowed_.contains(key); }); };
-    handler.on_message = [this](const peer& from, wire::from_node&& message) { heard(from, std::move(message)); };
+    handler.on_message = [this](const peer& from, wire::from_node&& message, std::size_t bytes) {
+      heard(from, std::move(message), bytes);
+    };
     handler.on_closed = [this](const peer& whom, const std::string& reason) {
       locked([&] { closed_.emplace_back(whom, reason); });
     };
@@ -193,11 +195,14 @@ public:
   wire::welcome terms{1, 200, 30'000};
   std::atomic<bool> silent{false}; // no heartbeats, no welcome
   std::atomic<bool> acknowledging{true};
+  std::atomic<bool> dealing{true}; // with what it hears
   memory_blobs blobs;
 
 private:
-  void heard(const peer& from, wire::from_node&& message) {
+  void heard(const peer& from, wire::from_node&& message, std::size_t bytes) {
     { std::lock_guard guard(start_); }
+    if (dealing)
+      link->handled(from.public_key, bytes);
     if (!silent) {
       if (std::holds_alternative<wire::hello>(message))
         link->send(from.connection, terms);
