@@ -167,7 +167,7 @@ class Silence(Machines):
         self.real("far")
         self.head.wait_for_engines()
         jobs = [self.submit(ms=12_000, seed=n) for n in range(2)]
-        wait_until(lambda: (self.device("far/cpu0") or {}).get("slots_used") == 2, 20, "both run")
+        wait_until(lambda: all(self.stage(job, 0).get("progress") for job in jobs), 20, "the node says that both run: an order on its way would be lost with the line")
         self.head.process.send_signal(signal.SIGSTOP)
         time.sleep(6)  # as a machine does that is moved to another host
         self.head.process.send_signal(signal.SIGCONT)
