@@ -115,7 +115,7 @@ result<void> router_link::listen() {
   // Frames of a connection; then its TCP waits. More than the 64 chunks that a node has credit for.
   socket_.set(zmq::sockopt::rcvhwm, 100);
   socket_.set(zmq::sockopt::backlog, 1024);
-  socket_.set(zmq::sockopt::tcp_maxrt, static_cast<int>(peer_limits{}.slow_ms_max)); // who takes nothing is cut
+  socket_.set(zmq::sockopt::tcp_maxrt, static_cast<int>(peer_limits{}.slow_ms_max)); // of a line on which nothing moves
   // No ZMQ_HEARTBEAT_IVL: libzmq 4.3.4 aborts when it is due on a line that broke while its frames waited (#4364).
   socket_.set(zmq::sockopt::tcp_keepalive, 1);
   socket_.set(zmq::sockopt::tcp_keepalive_idle, 5);

@@ -119,6 +119,7 @@ class Flood(Machines):
         deaf = self.fake("deaf", devices=[{"kinds": ["upscale.video"]}])
         deaf.wait_welcome()
         file = deaf.bring(b"x" * (16 * CHUNK))
+        lines = []
         self.forget_peak()
         for connection in range(3):  # each takes the place of the one before, which goes on holding what it was sent
             line = FakeNode(deaf.token, devices=[{"kinds": ["upscale.video"]}]) if connection else deaf
@@ -128,12 +129,15 @@ class Flood(Machines):
             line.dial()
             line.wait_welcome()
             line.reads = False
+            lines.append(line)
             for _ in range(200):
                 line.send({"t": "fetch", "sha256": file["sha256"], "offset": 0, "credit": 64})
             self.check([self.submit(bytes=4 * MIB)])
             grown = self.growth_when_settled()
             print(f"\n{connection + 1} connections that read nothing: the head has grown by {grown / MIB:.0f} MiB", flush=True)
             self.assertLess(grown, 96 * MIB)
+        for line in lines:  # as those of a machine that is gone
+            line.silent = True
         line = FakeNode(deaf.token, devices=[{"kinds": ["upscale.video"]}])
         self.addCleanup(line.close)
         line.wait_welcome()
