@@ -66,7 +66,7 @@ class WithAHead(unittest.TestCase):
             os.kill(pid, signal.SIGKILL)
 
     def device(self):
-        return next(d for d in self.admin.get("/api/admin/devices")["devices"] if d["id"] == "python/cuda0")
+        return next((d for d in self.admin.get("/api/admin/devices")["devices"] if d["id"] == "python/cuda0"), {})
 
     def generate(self, work):
         return self.user.post("/api/generate", work)["job_id"]
