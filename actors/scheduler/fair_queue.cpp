@@ -355,17 +355,18 @@ index fair_queue::find_line(index account, index bucket) const {
 
 // -- turns ------------------------------------------------------------------------------------------------------------
 
-// The line counts in its pool, and its account waits on its shelf.
+// The line counts in its pool, and its account waits on its shelf: from unpark() on where it is at its cap. It may have
+// come from another shelf, and what has room for it looked there already.
 void fair_queue::enter(const line_record& line) {
   const auto& front = fronts_[line.bucket];
   auto& there = on_shelf(line.account, front.shelf);
   auto& order = shelves_[front.shelf].order;
   ++use(line.account, front.pool).lines;
   there.work |= front.work();
-  if (there.ticket == 0)
-    file(line.account, front.shelf);
-  else
+  if (there.ticket != 0)
     order.set_work(order.find(there.key, there.ticket), there.work);
+  else if (!at_cap(line.account))
+    file(line.account, front.shelf);
 }
 
 void fair_queue::exit(const line_record& line) {

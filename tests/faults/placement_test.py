@@ -30,12 +30,12 @@ class Placement(Machines):
         self.check(jobs)
 
     def test_a_stage_too_large_for_every_gpu_runs_on_a_cpu(self):
-        gpu = self.fake("gpu", devices=[{"name": "cuda0", "type": "cuda", "model": "H", "slots": 4, "vram_mib": 4_000}], engines=engine(0))
-        big = self.fake("big", devices=[{"name": "cuda0", "type": "cuda", "model": "H", "slots": 1, "vram_mib": 9_000}], engines=engine(8_000))
+        cards = [{"name": "cuda0", "type": "cuda", "model": "H", "slots": 4, "vram_mib": 4_000},
+                 {"name": "cuda1", "type": "cuda", "model": "H", "slots": 1, "vram_mib": 9_000}]
+        gpu = self.fake("gpu", devices=cards, engines=engine(8_000))
         cpu = self.honest("cpu", engines=engine(0))
         gpu.wait_welcome()
-        big.wait_welcome()
-        self.set_state("big", "draining")
+        self.admin.ask("PUT", "/api/admin/devices/gpu/cuda1", {"state": "draining"})
         jobs = [self.submit(seed=n) for n in range(3)]
         views = self.check(jobs)
         self.assertEqual({stage["device"] for view in views.values() for stage in view["stages"]}, {"cpu/cpu0"})

@@ -207,6 +207,23 @@ TEST(fairness, kinds_part_when_devices_come_that_offer_one_of_them_and_keep_what
   EXPECT_NE(after[0]["virtual_ms"]["k.a"], after[0]["virtual_ms"]["k.b"]) << "b/cpu0 counts for one of them";
 }
 
+// Goal: who was at its cap is served once it no longer is, by a device that has had room all the while. Method: its
+// stage changes pools meanwhile, for a device that is too small for it.
+TEST(fairness, kinds_that_part_forget_nobody_who_is_at_its_cap) {
+  limits bounds;
+  bounds.in_flight_per_account = 1;
+  world w(bounds);
+  w.device("z/gpu0", 1, 4'000, {"k.c"});
+  w.device("x/gpu0", 2, 4'000, {"k.a", "k.b"});
+  w.queue(st("bob").of("bob").kind("k.b"));
+  w.queue(st("runs").kind("k.c"));
+  w.queue(st("waits").kind("k.a").vram(2'000));
+  ASSERT_EQ(w.why("waits"), "account_cap");
+  w.device("y/gpu0", 1, 1'000, {"k.a"});
+  w.end("runs");
+  EXPECT_EQ(w.place_of("waits"), "x/gpu0");
+}
+
 TEST(fairness, a_newcomer_is_served_next_and_not_before_those_who_wait) {
   world w;
   w.device("a/cpu0");
