@@ -153,6 +153,17 @@ bool scheduler_core::is_straggler(const running_record& run) const {
   return static_cast<double>(now_ - run.since) > std::max(late, static_cast<double>(limits_.straggler_run_min_ms));
 }
 
+// The stage may have been begun when there were only devices that had failed it.
+bool scheduler_core::has_failed_on(const device_record& device, index stage) const {
+  auto known = choosy_.find(stage);
+  if (known == choosy_.end())
+    return false;
+  auto is_in = [&](const std::vector<device_id>& all) {
+    return std::any_of(all.begin(), all.end(), [&](const auto& one) { return one.value == device.id; });
+  };
+  return is_in(known->second.excluded) || is_in(known->second.outgrown);
+}
+
 // One with nothing on it, of a class for which nothing waits.
 index scheduler_core::idle_device(const running_record& beside, const std::vector<std::uint32_t>& seconds) const {
   constexpr int looks = 16;
@@ -169,9 +180,11 @@ index scheduler_core::idle_device(const running_record& beside, const std::vecto
     auto left = looks;
     for (auto at = own.room.lower_bound({vram_in(c, beside.bucket), 0, 0}); at != own.room.end() && left > 0;
          ++at, --left) {
-      auto device = std::get<2>(*at);
-      if (device != beside.device && devices_.at(device).slots_used == 0 && may_run(devices_.at(device), beside.bucket))
-        return device;
+      auto at_device = std::get<2>(*at);
+      const auto& device = devices_.at(at_device);
+      if (at_device != beside.device && device.slots_used == 0 && may_run(device, beside.bucket) &&
+          !has_failed_on(device, beside.stage))
+        return at_device;
     }
   }
   return none;

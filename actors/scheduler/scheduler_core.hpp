@@ -188,6 +188,7 @@ private:
   void forget_preemptions();
   void double_stragglers();
   bool is_straggler(const running_record& run) const;
+  bool has_failed_on(const device_record& device, index stage) const;
   index idle_device(const running_record& beside, const std::vector<std::uint32_t>& seconds) const;
   void start_second(index run, index device);
   void settle(index run, const stage_ended& e);

@@ -205,6 +205,21 @@ TEST(stragglers, get_a_second_attempt_on_an_idle_device) {
   EXPECT_FALSE(only<start>(later(w, 60'000))) << "one is enough";
 }
 
+// Goal: a second attempt goes to no device that failed the stage. Method: the stage failed on both when no other was
+// there, and was begun on one of them all the same.
+TEST(stragglers, get_no_second_attempt_on_a_device_that_failed_them) {
+  late w;
+  w.end("slow", outcome::device_fault);
+  w.queue(st("slow").maybe_twice().without("a/cpu0").without("b/cpu0"));
+  ASSERT_EQ(w.place_of("slow"), "a/cpu0");
+  w.add_idle();
+  EXPECT_FALSE(only<start>(later(w, 60'000)));
+  w.device("c/cpu0");
+  auto second = only<start>(later(w, 1'000));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->device.value, "c/cpu0");
+}
+
 TEST(stragglers, the_first_result_counts_the_other_is_stopped_and_one_is_charged) {
   for (auto second_wins : {true, false}) {
     late w;
