@@ -457,7 +457,7 @@ std::vector<std::uint32_t> seeds() {
   if (const char* one = std::getenv("TROUPE_SEED"))
     return {static_cast<std::uint32_t>(std::strtoul(one, nullptr, 10))};
   std::vector<std::uint32_t> out;
-  for (std::uint32_t seed = 1; seed <= 50; ++seed)
+  for (std::uint32_t seed = 1; seed <= 250; ++seed)
     out.push_back(seed);
   return out;
 }
