@@ -96,6 +96,7 @@ asio::awaitable<reply> remove(const head& h, const request& r) {
 }
 
 asio::awaitable<reply> set(const head& h, const request& r, std::string node, std::string device, std::string state) {
+  auto said = node + (device.empty() ? "" : "/" + device) + " is set to " + state + " by " + r.who->username;
   set_state command;
   command.node = std::move(node);
   command.device = std::move(device);
@@ -104,11 +105,10 @@ asio::awaitable<reply> set(const head& h, const request& r, std::string node, st
   if (!command.device.empty())
     details["device"] = command.device;
   command.rows = audit_rows("node_state_changed", {}, asker_of(r), now_ms(), std::move(details));
-  log::info("{}{}{} is set to {} by {}", command.node, command.device.empty() ? "" : "/", command.device, command.state,
-            r.who->username);
   auto done = co_await h.actors.ask_cluster(std::move(command));
   if (!done)
     co_return problem_of_node(done.error());
+  log::info("{}", said);
   co_return reply::of(std::move(done->value));
 }
 

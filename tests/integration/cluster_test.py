@@ -153,7 +153,10 @@ class Cluster(unittest.TestCase):
         self.join(self.troupe("node", "add", "odd"), "odd")
         self.wait_for("odd", "connected")
         self.head.wait_for_engines()
+        self.troupe("device", "quarantine", "odd/none", status=1)
+        self.assertNotIn("odd/none is set to", self.head.log_text(), "it was refused")
         self.troupe("device", "quarantine", "odd/cpu0")
+        self.assertIn("odd/cpu0 is set to quarantined by", self.head.log_text())
         self.assertEqual(self.device("odd/cpu0")["state"], "quarantined")
         self.assertEqual(self.device("odd/cpu0")["status"], "quarantined")
         job = self.user.post(RUN, {"inputs": {"ms": 2}})["job_id"]
