@@ -7,6 +7,7 @@
 
 #include <boost/container/small_vector.hpp>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
@@ -103,7 +104,10 @@ struct device_class {
   std::uint32_t recent_starts = 0;
   std::uint32_t turns = 0; // starts on devices that got room, since one was for who had waited longest
   bool offers(index kind) const;
-  std::uint32_t need(index kind) const { return kind < needs.size() ? needs[kind] : 0; }
+  /// MiB that a stage of the kind takes here which asks for so much itself.
+  std::uint32_t need(index kind, std::uint32_t asked_mib) const {
+    return kind < needs.size() ? std::max(needs[kind], asked_mib) : asked_mib;
+  }
 };
 
 class device_pool {

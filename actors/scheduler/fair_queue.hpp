@@ -192,14 +192,6 @@ public:
     return time(lines_[line].account, pool) + clocks_[pool].offset;
   }
   const line_record& line_at(index line) const { return lines_[line]; }
-  /// What waits in a bucket, each line in its order. Looks at all lines.
-  template <class F>
-  void for_each_in(index bucket, F what) const {
-    for (index at = 0; at < lines_.end(); ++at)
-      if (lines_.used(at) && lines_[at].bucket == bucket)
-        for (auto stage = lines_[at].first; stage != none; stage = stages_[stage].next)
-          what(stage);
-  }
   /// The first stage of the line starts at `now`: it leaves the line and its account is charged `amount` in these
   /// pools.
   void serve(index line, std::span<const index> pools, virtual_time amount, timestamp now);

@@ -178,15 +178,15 @@ void scheduler_core::ask_anew() {
       continue;
     auto wanted = wanted_now(next->second);
     if (wanted != queue_.bucket_at(line_of(stage_at(stage)).bucket).wanted)
-      move_to(stage, std::move(wanted), true);
+      move_to(stage, std::move(wanted));
   }
 }
 
-void scheduler_core::move_to(index stage, requirement wanted, bool front) {
+void scheduler_core::move_to(index stage, requirement wanted) {
   auto account = line_of(stage_at(stage)).account;
   auto before = line_of(stage_at(stage)).bucket;
   unqueue(stage);
-  enqueue(stage, account, open_bucket(std::move(wanted)), front);
+  enqueue(stage, account, open_bucket(std::move(wanted)), true);
   close_bucket_if_empty(before);
 }
 

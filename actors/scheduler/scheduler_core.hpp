@@ -21,7 +21,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -114,7 +113,7 @@ private:
   bool is_offered_elsewhere(const requirement& wanted) const;
   std::uint32_t vram_beyond_outgrown(const stage_request& request) const;
   void ask_anew();
-  void move_to(index stage, requirement wanted, bool front);
+  void move_to(index stage, requirement wanted);
   admitted admit(const stage_request& request, requirement wanted);
   void forget(index stage, index bucket);
   void enqueue(index stage, index account, index bucket, bool front);

@@ -28,7 +28,7 @@ std::string of_devices(std::size_t count, const std::string& kind) {
 scheduler_core::offer_count scheduler_core::offer_for(const requirement& wanted, index bucket) const {
   offer_count n;
   auto of = [&n](standing s) -> std::size_t& { return n.large_enough[static_cast<std::size_t>(s)]; };
-  auto need_in = [&](index c) { return std::max(wanted.vram_mib, devices_.classes()[c].need(wanted.kind)); };
+  auto need_in = [&](index c) { return devices_.classes()[c].need(wanted.kind, wanted.vram_mib); };
   for (auto c : classes_for(wanted.kind))
     for (const auto& [vram_mib, counts] : devices_.classes()[c].by_size) {
       auto sum = std::accumulate(counts.begin(), counts.end(), std::size_t{0});

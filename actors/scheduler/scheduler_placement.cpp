@@ -152,7 +152,7 @@ bool scheduler_core::is_excluded(const requirement& wanted, const device_record&
 // What a stage of the bucket takes of a device of the class.
 std::uint32_t scheduler_core::vram_in(index of_class, index bucket) const {
   const auto& wanted = queue_.front_of(bucket);
-  return of_class == none ? wanted.vram_mib : std::max(wanted.vram_mib, devices_.classes()[of_class].need(wanted.kind));
+  return of_class == none ? wanted.vram_mib : devices_.classes()[of_class].need(wanted.kind, wanted.vram_mib);
 }
 
 std::uint32_t scheduler_core::vram_in_least(index bucket) const {
@@ -273,7 +273,7 @@ index scheduler_core::choose_line(const device_record& device, std::optional<pri
   auto is_warm = [&](const bucket_front& front) { return front.model != none && warm_on_[front.model] == looks_; };
   auto may = [&](index bucket) {
     const auto& front = queue_.front_of(bucket);
-    const auto vram_mib = std::max(front.vram_mib, own.need(front.kind));
+    const auto vram_mib = own.need(front.kind, front.vram_mib);
     if (front.empty || vram_mib > room || (only && front.priority != *only) ||
         (vram_mib > room_to_load && !is_warm(front)))
       return false;

@@ -135,7 +135,7 @@ MUTANTS = [
     ("a pool that was charged too much is never behind", "actors/scheduler/fair_queue.cpp", " || clock.account == account)", ")", ["scheduler_test"]),
     ("a second attempt goes where the stage has failed", "actors/scheduler/scheduler_attempts.cpp", " &&\n          !has_failed_on(device, beside.stage))", ")", ["scheduler_test"]),
     ("who is at its cap is filed where nobody looks again", "actors/scheduler/fair_queue.cpp", "  else if (!at_cap(line.account))", "  else", ["scheduler_test"]),
-    ("a stage takes the same memory of each device", "actors/scheduler/scheduler_placement.cpp", "std::max(wanted.vram_mib, devices_.classes()[of_class].need(wanted.kind))", "wanted.vram_mib", ["scheduler_test"]),
+    ("a stage takes the same memory of each device", "actors/scheduler/scheduler_placement.cpp", ": devices_.classes()[of_class].need(wanted.kind, wanted.vram_mib)", ": wanted.vram_mib", ["scheduler_test"]),
     ("a pool is behind while its long stages run", "actors/scheduler/fair_queue.cpp", "std::max(own.given, own.time)", "own.time", ["scheduler_test"]),
     ("a loaded model goes first for ever", "actors/scheduler/scheduler_placement.cpp",
      "on_loaded_us < limits_.warm_run_max_ms * 1000", "on_loaded_us >= 0", ["scheduler_test"]),
