@@ -102,4 +102,12 @@ std::optional<T> only(const std::vector<command>& commands) {
   return out;
 }
 
+/// Of what all accounts got.
+inline double share(std::map<std::string, double> got, const std::string& account) {
+  double all = 0;
+  for (const auto& [name, ms] : got)
+    all += ms;
+  return got[account] / all;
+}
+
 } // namespace troupe::scheduling::testing
